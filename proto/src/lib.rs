@@ -1,1 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
+//! What host and guest agree on: messages, constants, the handshake and the
+//! multiplexer of the one byte stream between them. It knows no hypervisor and
+//! opens no file or socket.
+
+pub mod hello;
+pub mod mux;
+
+#[allow(clippy::all, missing_docs)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+}
+
+pub use generated::agent::*;
+pub use generated::agent_ttrpc::{Agent, AgentClient, create_agent};
+pub use protobuf::{EnumOrUnknown, MessageField};
+pub use start_failure::Kind as StartFailureKind;
+
+/// Name of the virtio-serial port that carries the channel on QEMU.
+pub const SERIAL_PORT_NAME: &str = "mvm.agent";
+
+/// vsock port on the host that the guest dials where there is vsock.
+pub const VSOCK_PORT: u32 = 1025;
+
+/// Kernel argument with the nonce of the hello, in hexadecimal.
+pub const NONCE_ARGUMENT: &str = "mvm.nonce";
+
+/// Kernel argument that names the channel: `serial` or `vsock`.
+pub const CHANNEL_ARGUMENT: &str = "mvm.channel";
+
+/// ID of the workload's process.
+pub const MAIN_PROCESS: &str = "main";
+
+/// Layers of one image; Docker's own limit.
+pub const MAX_LAYERS: usize = 127;
+
+/// Prefix of a device name that is to be found by its virtio-blk serial
+/// (`/sys/block/*/serial`) and not by its path.
+pub const DEVICE_BY_SERIAL: &str = "serial:";
