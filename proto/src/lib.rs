@@ -8,7 +8,7 @@ pub mod mux;
 
 #[allow(clippy::all, missing_docs)]
 mod generated {
-    include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+    include!(concat!(env!("OUT_DIR"), "/generated.rs"));
 }
 
 pub use generated::agent::*;

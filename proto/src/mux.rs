@@ -117,11 +117,10 @@ async fn drive<T>(
 {
     let mut waiting: Option<oneshot::Sender<io::Result<Stream>>> = None;
     // The side that takes streams has no openers to lose.
-    let mut openers = accepted.is_none();
+    let openers = accepted.is_none();
     loop {
-        let event = poll_fn(|cx| {
-            poll_event(cx, &mut connection, &mut requests, &mut waiting, openers)
-        });
+        let event =
+            poll_fn(|cx| poll_event(cx, &mut connection, &mut requests, &mut waiting, openers));
         match event.await {
             Event::Opened(stream) => {
                 if let Some(reply) = waiting.take() {
@@ -136,7 +135,6 @@ async fn drive<T>(
                 _ => drop(stream),
             },
             Event::NoOpener => {
-                openers = false;
                 let _ = poll_fn(|cx| connection.poll_close(cx)).await;
                 return;
             }
