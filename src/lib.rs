@@ -1,2 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs an OCI image as a virtual machine with a kernel of its own.
+
+pub mod error;
+pub mod state;
+pub mod sys;
