@@ -18,6 +18,23 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use console::{Console, last_lines};
 use mvm_proto::hello::Nonce;
 
+/// A backend with its settings, chosen by preflight; travels to the monitor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    #[cfg(unix)]
+    Qemu(qemu::Qemu),
+}
+
+impl Choice {
+    pub fn backend(&self) -> &dyn Backend {
+        match *self {
+            #[cfg(unix)]
+            Self::Qemu(ref qemu) => qemu,
+        }
+    }
+}
+
 /// A hypervisor. One value makes any number of VMs.
 #[async_trait]
 pub trait Backend: Send + Sync {
