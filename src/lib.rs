@@ -1,2 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs an OCI image as a virtual machine with a kernel of its own.
+
+pub mod cli {
+    pub mod doctor;
+}
+pub mod kernel;
+pub mod preflight;
