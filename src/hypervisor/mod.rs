@@ -3,6 +3,7 @@
 //! backend knows disks, shares, NICs and one byte stream to the guest; it knows
 //! nothing of images, processes or records.
 
+mod choice;
 mod console;
 #[cfg(unix)]
 pub mod qemu;
@@ -15,25 +16,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use choice::{Choice, choose};
 pub use console::{Console, last_lines};
 use mvm_proto::hello::Nonce;
 
-/// A backend with its settings, chosen by preflight; travels to the monitor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Choice {
-    #[cfg(unix)]
-    Qemu(qemu::Qemu),
-}
-
-impl Choice {
-    pub fn backend(&self) -> &dyn Backend {
-        match *self {
-            #[cfg(unix)]
-            Self::Qemu(ref qemu) => qemu,
-        }
-    }
-}
+/// CONFIG_NR_CPUS of our kernel: no backend gives a VM more vCPUs.
+pub const MAX_VCPUS: u32 = 64;
 
 /// A hypervisor. One value makes any number of VMs.
 #[async_trait]
