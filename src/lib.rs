@@ -2,5 +2,6 @@
 //! Runs an OCI image as a virtual machine with a kernel of its own.
 
 pub mod error;
+pub mod image;
 pub mod state;
 pub mod sys;
