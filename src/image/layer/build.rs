@@ -5,54 +5,33 @@
 use std::io::Read;
 
 use super::Limits;
+use super::data::Data;
 use super::entry::{Entries, Entry, Kind};
 use super::error::{LayerError, Name};
-use super::format::{self, BLOCK, INODE};
+use super::format::{self, INODE};
 use super::image::fits_inline;
 use super::path::{self, MAX_NAME, Target};
 use super::resolve::{Failure, Resolver};
 use super::sink::Sink;
-use super::sparse::{ChunkPlan, Runs, SparseMap};
 use super::tree::{
-    CHUNKED, FAR_TARGET, IMPLIED, Ino, Inode, OPAQUE, ROOT, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO,
-    S_IFLNK, S_IFREG, Tree,
+    CHUNKED, FAR_TARGET, GHOST, IMPLIED, Ino, Inode, OPAQUE, ROOT, S_IFBLK, S_IFCHR, S_IFDIR,
+    S_IFIFO, S_IFLNK, S_IFREG, Tree,
 };
 use super::xattr::{Refusal, Xattrs};
 
-/// Cap of the pieces of all sparse files together (12 bytes each).
-const MAX_RUNS: usize = 1 << 20;
-
 /// Longest target of a symlink, as Linux has it.
 const MAX_TARGET: usize = 4095;
-
-/// Where the chunks of a sparse file stand.
-pub(super) struct Chunks {
-    pub(super) bits: u32,
-    pub(super) first_run: usize,
-    pub(super) runs: usize,
-}
-
-/// Chunks `start..end` of a file stand from block `addr` on.
-pub(super) struct PlacedRun {
-    pub(super) start: u32,
-    pub(super) end: u32,
-    pub(super) addr: u32,
-}
 
 pub(super) struct Builder<'a> {
     limits: &'a Limits,
     pub(super) tree: Tree,
     resolver: Resolver,
     pub(super) xattrs: Xattrs,
-    pub(super) sink: Sink<'a>,
-    pub(super) chunks: Vec<Chunks>,
-    pub(super) runs: Vec<PlacedRun>,
+    pub(super) data: Data<'a>,
     /// All whiteouts of a layer are one file with many names.
     whiteout: Option<Ino>,
     /// Entries seen.
     pub(super) entries: u64,
-    /// Bytes of the image taken by file data.
-    pub(super) data: u64,
 }
 
 impl<'a> Builder<'a> {
@@ -62,12 +41,9 @@ impl<'a> Builder<'a> {
             tree: Tree::new(limits.max_entries),
             resolver: Resolver::default(),
             xattrs: Xattrs::new(limits.max_xattr_bytes),
-            sink,
-            chunks: Vec::new(),
-            runs: Vec::new(),
+            data: Data::new(sink, limits.max_bytes),
             whiteout: None,
             entries: 0,
-            data: 0,
         }
     }
 
@@ -90,14 +66,15 @@ impl<'a> Builder<'a> {
             Target::Root if entry.kind == Kind::Directory => self.describe_dir(ROOT, entry),
             Target::Root => Err(refused("it would replace the root directory")),
             Target::Opaque { dir } => {
-                let dir = self.make_dir(dir, entry)?;
-                self.tree.inode_mut(dir).flags |= OPAQUE;
+                if let Some(dir) = self.make_dir_for_whiteout(dir, entry)? {
+                    self.tree.inode_mut(dir).flags |= OPAQUE;
+                }
                 Ok(())
             }
-            Target::Whiteout { dir, name } => {
-                let dir = self.make_dir(dir, entry)?;
-                self.whiteout(dir, name, entry)
-            }
+            Target::Whiteout { dir, name } => match self.make_dir_for_whiteout(dir, entry)? {
+                Some(dir) => self.whiteout(dir, name, entry),
+                None => Ok(()),
+            },
             Target::Plain { dir, name } => {
                 let dir = self.make_dir(dir, entry)?;
                 self.plain(dir, name, entry, tar)
@@ -128,8 +105,14 @@ impl<'a> Builder<'a> {
             },
             Kind::HardLink => self.link_target(entry)?,
             Kind::File => {
-                let inode = self.inode(entry, S_IFREG)?;
-                let inode = self.file(inode, entry, tar)?;
+                let mut inode = self.inode(entry, S_IFREG)?;
+                inode.size = entry.size;
+                if let Some(map) = &entry.sparse {
+                    inode.addr = self.data.sparse_file(map, entry, tar)?;
+                    inode.flags |= CHUNKED;
+                } else {
+                    inode.addr = self.data.file(entry, tar)?;
+                }
                 self.add(inode, entry)?
             }
             Kind::Symlink => {
@@ -149,14 +132,14 @@ impl<'a> Builder<'a> {
                 self.add(inode, entry)?
             }
         };
-        self.name(dir, name, ino, entry)
+        self.name(dir, name, ino, entry).map(drop)
     }
 
     /// Lets `name` mean `ino` from here on.
-    fn name(&mut self, dir: Ino, name: &[u8], ino: Ino, entry: &Entry) -> Result<(), LayerError> {
+    fn name(&mut self, dir: Ino, name: &[u8], ino: Ino, entry: &Entry) -> Result<u32, LayerError> {
         let Some(number) = self.tree.lookup(dir, name) else {
             let done = self.tree.insert(dir, name, ino);
-            return done.map(drop).map_err(|_| self.too_many(entry));
+            return done.map_err(|_| self.too_many(entry));
         };
         let is_dir = self.tree.inode(ino).is_dir();
         let dirent = self.tree.dirent_mut(number);
@@ -164,25 +147,29 @@ impl<'a> Builder<'a> {
         // What was here has already replaced a directory of a layer below.
         dirent.hides |= is_dir;
         self.resolver.forget();
-        Ok(())
+        Ok(number)
     }
 
     fn whiteout(&mut self, dir: Ino, name: &[u8], entry: &Entry) -> Result<(), LayerError> {
-        let number = match self.tree.lookup(dir, name) {
+        let there = self.tree.lookup(dir, name);
+        let number = match there {
             // Whiteouts speak of the layers below: what this layer has of that name stays.
-            Some(number) => number,
-            None => {
+            Some(number) if !self.is_ghost(number) => number,
+            _ => {
                 let ino = match self.whiteout {
                     Some(ino) => ino,
                     None => self.add(Inode::whiteout(), entry)?,
                 };
                 self.whiteout = Some(ino);
-                let done = self.tree.insert(dir, name, ino);
-                done.map_err(|_| self.too_many(entry))?
+                self.name(dir, name, ino, entry)?
             }
         };
         self.tree.dirent_mut(number).hides = true;
         Ok(())
+    }
+
+    fn is_ghost(&self, dirent: u32) -> bool {
+        self.tree.inode(self.tree.dirent(dirent).ino).has(GHOST)
     }
 
     fn link_target(&self, entry: &Entry) -> Result<Ino, LayerError> {
@@ -194,11 +181,9 @@ impl<'a> Builder<'a> {
         path::check(&entry.link, self.limits.max_path).map_err(error)?;
         let missing = "the layer has no such file before it";
         let (dir, name) = path::split(&entry.link).ok_or_else(|| error("it is a directory"))?;
-        let dir = match Resolver::find(&self.tree, dir, &entry.link) {
-            Ok(dir) => dir.ok_or_else(|| error(missing))?,
-            Err(Failure::Full) => return Err(self.too_many(entry)),
-            Err(Failure::Error(e)) => return Err(e),
-        };
+        let dir = Resolver::find(&self.tree, dir, &entry.link);
+        let dir = dir.map_err(|failure| self.failed(failure, entry))?;
+        let dir = dir.ok_or_else(|| error(missing))?;
         let number = self.tree.lookup(dir, name).ok_or_else(|| error(missing))?;
         let ino = self.tree.dirent(number).ino;
         let inode = self.tree.inode(ino);
@@ -225,81 +210,10 @@ impl<'a> Builder<'a> {
             inode.addr = self.tree.keep(target).map_err(|_| self.too_many(entry))?;
         } else {
             // Not kept in memory: a million of these would be gigabytes.
-            self.reserve(BLOCK, entry)?;
-            inode.addr = self.next_block(entry)?;
+            inode.addr = self.data.target(entry)?;
             inode.flags |= FAR_TARGET;
-            self.sink.write(target)?;
         }
         Ok(inode)
-    }
-
-    fn file<R: Read>(
-        &mut self,
-        mut inode: Inode,
-        entry: &Entry,
-        tar: &mut Entries<R>,
-    ) -> Result<Inode, LayerError> {
-        inode.size = entry.size;
-        if let Some(map) = &entry.sparse {
-            inode.addr = self.sparse_file(map, entry, tar)?;
-            inode.flags |= CHUNKED;
-        } else if entry.size > 0 {
-            self.reserve(entry.size, entry)?;
-            inode.addr = self.next_block(entry)?;
-            self.copy(entry.size, tar)?;
-        }
-        Ok(inode)
-    }
-
-    fn sparse_file<R: Read>(
-        &mut self,
-        map: &SparseMap,
-        entry: &Entry,
-        tar: &mut Entries<R>,
-    ) -> Result<u32, LayerError> {
-        let plan = ChunkPlan::cheapest(map, entry.size);
-        self.reserve(plan.cost, entry)?;
-        if entry.size.div_ceil(plan.chunk()) > u64::from(u32::MAX) {
-            return Err(malformed(entry, "its size is out of range"));
-        }
-        let file_end = entry.size.next_multiple_of(BLOCK);
-        let first_run = self.runs.len();
-        for run in Runs::new(map, plan.chunk()) {
-            if self.runs.len() >= MAX_RUNS {
-                return Err(self.limit(entry, "pieces of sparse files", MAX_RUNS as u64));
-            }
-            let addr = self.next_block(entry)?;
-            let mut at = run.start * plan.chunk();
-            for extent in run.extents {
-                self.sink.zeros(extent.offset - at)?;
-                self.copy(extent.length, tar)?;
-                at = extent.offset + extent.length;
-            }
-            self.sink
-                .zeros(run.end.saturating_mul(plan.chunk()).min(file_end) - at)?;
-            self.runs.push(PlacedRun {
-                start: run.start as u32,
-                end: run.end as u32,
-                addr,
-            });
-        }
-        self.chunks.push(Chunks {
-            bits: plan.bits,
-            first_run,
-            runs: self.runs.len() - first_run,
-        });
-        Ok(self.chunks.len() as u32 - 1)
-    }
-
-    fn copy<R: Read>(&mut self, mut n: u64, tar: &mut Entries<R>) -> Result<(), LayerError> {
-        while n > 0 {
-            let data = tar.data()?;
-            let take = n.min(data.len() as u64) as usize;
-            self.sink.write(&data[..take])?;
-            tar.consume(take);
-            n -= take as u64;
-        }
-        Ok(())
     }
 
     /// The metadata of an entry in a new inode.
@@ -337,7 +251,7 @@ impl<'a> Builder<'a> {
         let inode = self.tree.inode_mut(ino);
         *inode = Inode {
             parent: inode.parent,
-            flags: inode.flags & !IMPLIED,
+            flags: inode.flags & !(IMPLIED | GHOST),
             ..described
         };
         Ok(())
@@ -345,32 +259,29 @@ impl<'a> Builder<'a> {
 
     fn make_dir(&mut self, dir: &[u8], entry: &Entry) -> Result<Ino, LayerError> {
         let made = self.resolver.make(&mut self.tree, dir, &entry.path);
-        made.map_err(|failure| match failure {
+        made.map_err(|failure| self.failed(failure, entry))
+    }
+
+    fn make_dir_for_whiteout(
+        &mut self,
+        dir: &[u8],
+        entry: &Entry,
+    ) -> Result<Option<Ino>, LayerError> {
+        let made = self
+            .resolver
+            .make_for_whiteout(&mut self.tree, dir, &entry.path);
+        made.map_err(|failure| self.failed(failure, entry))
+    }
+
+    fn failed(&self, failure: Failure, entry: &Entry) -> LayerError {
+        match failure {
             Failure::Full => self.too_many(entry),
             Failure::Error(e) => e,
-        })
+        }
     }
 
     fn add(&mut self, inode: Inode, entry: &Entry) -> Result<Ino, LayerError> {
         self.tree.add(inode).map_err(|_| self.too_many(entry))
-    }
-
-    /// Counts what is about to be written, before it is.
-    fn reserve(&mut self, bytes: u64, entry: &Entry) -> Result<(), LayerError> {
-        let data = bytes.checked_next_multiple_of(BLOCK);
-        let data = data.and_then(|bytes| self.data.checked_add(bytes));
-        match data {
-            Some(data) if data <= self.limits.max_bytes => {
-                self.data = data;
-                Ok(())
-            }
-            _ => Err(self.limit(entry, "bytes of file data", self.limits.max_bytes)),
-        }
-    }
-
-    fn next_block(&mut self, entry: &Entry) -> Result<u32, LayerError> {
-        let block = self.sink.align()?;
-        u32::try_from(block).map_err(|_| self.limit(entry, "blocks", u64::from(u32::MAX)))
     }
 
     fn too_many(&self, entry: &Entry) -> LayerError {

@@ -12,14 +12,15 @@ pub(super) fn checksum_fits(block: &[u8; TAR_BLOCK]) -> bool {
     let Some(stated) = number(&block[CHECKSUM]) else {
         return false;
     };
-    let mut unsigned = 0i64;
-    let mut signed = 0i64;
-    for (at, &byte) in block.iter().enumerate() {
-        let byte = if CHECKSUM.contains(&at) { b' ' } else { byte };
-        unsigned += i64::from(byte);
-        signed += i64::from(byte as i8);
+    let sum = |bytes: &[u8]| bytes.iter().map(|&b| i64::from(b)).sum::<i64>();
+    // The field itself counts as eight spaces.
+    let unsigned = sum(block) - sum(&block[CHECKSUM]) + 8 * i64::from(b' ');
+    if stated == unsigned {
+        return true;
     }
-    stated == unsigned || stated == signed
+    let high = |bytes: &[u8]| bytes.iter().filter(|b| !b.is_ascii()).count() as i64;
+    let signed = unsigned - 256 * (high(block) - high(&block[CHECKSUM]));
+    stated == signed
 }
 
 /// A numeric field: octal digits, or two's complement in base 256 when the top bit is set.

@@ -8,7 +8,8 @@ use std::io::{Seek, SeekFrom, Write};
 use sha2::{Digest, Sha256};
 
 use super::Summary;
-use super::build::{Builder, Chunks, PlacedRun};
+use super::build::Builder;
+use super::data::{Chunks, Data, PlacedRun};
 use super::dirs::{Directory, Listing};
 use super::error::{LayerError, Name};
 use super::format::{self, BLOCK, HOLE, INODE, SLOT, Super};
@@ -32,13 +33,17 @@ pub(super) fn finish(
     let Builder {
         mut tree,
         xattrs,
+        data,
+        entries,
+        ..
+    } = builder;
+    let Data {
         mut sink,
         chunks,
         runs,
-        entries,
-        data,
+        used,
         ..
-    } = builder;
+    } = data;
     let first_block = sink.align()?;
     let layout = Layout::new(&mut tree, &xattrs, &listing, &chunks, first_block)?;
     let mut writer = Writer {
@@ -79,7 +84,7 @@ pub(super) fn finish(
         entries,
         inodes: listing.order.len() as u64,
         whiteouts: listing.whiteouts,
-        data_bytes: data,
+        data_bytes: used,
         image_bytes: blocks * BLOCK,
         dropped_xattrs: xattrs.dropped,
         root_opaque: tree.inode(ROOT).has(OPAQUE),

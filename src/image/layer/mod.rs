@@ -5,6 +5,7 @@
 //! `docs/LAYERS.md`. This knows nothing of images, registries or other layers.
 
 mod build;
+mod data;
 mod dirs;
 mod entry;
 mod error;

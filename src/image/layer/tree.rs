@@ -29,6 +29,8 @@ pub(super) const FAR_TARGET: u16 = 8;
 pub(super) const NOTHING_BELOW: u16 = 16;
 /// The tail of the data stands behind the inode.
 pub(super) const INLINE: u16 = 32;
+/// An implied directory that nothing but whiteouts needed so far: it is not there to be seen.
+pub(super) const GHOST: u16 = 64;
 
 #[derive(Clone, Copy)]
 pub(super) struct Inode {
