@@ -115,6 +115,9 @@ impl<'a> Data<'a> {
         while n > 0 {
             let data = tar.data()?;
             let take = n.min(data.len() as u64) as usize;
+            if take == 0 {
+                return Err(tar.truncated());
+            }
             self.sink.write(&data[..take])?;
             tar.consume(take);
             n -= take as u64;
