@@ -20,11 +20,7 @@ pub enum Arch {
 
 impl Arch {
     /// The host's, and so the guest's.
-    pub const HOST: Arch = if cfg!(target_arch = "aarch64") {
-        Arch::Aarch64
-    } else {
-        Arch::X86_64
-    };
+    pub const HOST: Arch = if cfg!(target_arch = "aarch64") { Arch::Aarch64 } else { Arch::X86_64 };
 
     /// What a kernel's file may be called.
     fn file_names(self) -> &'static [&'static str] {
@@ -87,19 +83,11 @@ pub enum KernelError {
     #[error("cannot read the kernel {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the kernel {} is for {found}, and this host is {wanted}", path.display())]
-    WrongArchitecture {
-        path: PathBuf,
-        found: String,
-        wanted: Arch,
-    },
+    WrongArchitecture { path: PathBuf, found: String, wanted: Arch },
     #[error("the kernel {} is truncated: {why}", path.display())]
     Truncated { path: PathBuf, why: String },
     #[error("the kernel {} is {found}, not {}", path.display(), expected(*wanted))]
-    Format {
-        path: PathBuf,
-        found: &'static str,
-        wanted: Arch,
-    },
+    Format { path: PathBuf, found: &'static str, wanted: Arch },
     #[error("the kernel {} has no PVH entry point", path.display())]
     NoPvh { path: PathBuf },
     #[error("there is no guest kernel")]
@@ -177,9 +165,8 @@ impl<'a> Search<'a> {
                 builds.push(shared);
             }
         }
-        let prefix = std::env::current_exe()
-            .ok()
-            .and_then(|exe| Some(exe.parent()?.parent()?.to_owned()));
+        let prefix =
+            std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.to_owned()));
         let mut packaged = Vec::new();
         for prefix in prefix.into_iter().chain(system_prefix()) {
             for directory in ["share", "lib"] {
@@ -189,14 +176,7 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        Self {
-            flag,
-            environment,
-            data,
-            builds,
-            packaged,
-            arch: Arch::HOST,
-        }
+        Self { flag, environment, data, builds, packaged, arch: Arch::HOST }
     }
 }
 
@@ -207,10 +187,7 @@ fn system_prefix() -> Option<PathBuf> {
 /// Finds the kernel and checks it. The first that exists is the one: a kernel
 /// that was put in place and cannot be used is reported, not passed over.
 pub fn find(search: &Search<'_>) -> Result<GuestKernel, KernelError> {
-    let named = [
-        (search.flag, Source::Flag),
-        (search.environment, Source::Environment),
-    ];
+    let named = [(search.flag, Source::Flag), (search.environment, Source::Environment)];
     for (path, source) in named {
         if let Some(path) = path {
             return usable(path, source, search.arch);
@@ -256,19 +233,13 @@ fn newest_build(builds: &Path, names: &[&str]) -> Option<PathBuf> {
 fn usable(path: &Path, source: Source, arch: Arch) -> Result<GuestKernel, KernelError> {
     // Absolute, because the VM's processes have another working directory.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let unreadable = |source| KernelError::Unreadable {
-        path: path.clone(),
-        source,
-    };
+    let unreadable = |source| KernelError::Unreadable { path: path.clone(), source };
     // Before it is opened: opening a FIFO would wait for ever.
     match path.metadata() {
         Ok(metadata) if metadata.is_file() => {}
         Ok(_) => return Err(unreadable(io::Error::other("not a regular file"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(KernelError::Missing {
-                path,
-                origin: source,
-            });
+            return Err(KernelError::Missing { path, origin: source });
         }
         Err(error) => return Err(unreadable(error)),
     }

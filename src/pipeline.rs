@@ -11,7 +11,7 @@ use mvm_proto::{InitConfig, MessageField};
 
 use crate::error::{Failure, Result};
 use crate::hypervisor::{self, Choice, MAX_VCPUS, PreparedRootFs, RootFs, Share, VmConfig};
-use crate::image::{Image, Progress, PullOptions, Store};
+use crate::image::{Image, Progress, PullOptions, PullPolicy, Reference, ReferenceError, Store};
 use crate::monitor::{self, Event, Launch};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 use crate::preflight::{self, Environment, Places, Preflight, QemuNeed, Requirements};
@@ -82,7 +82,24 @@ async fn pull(dirs: &Dirs, spec: &RunSpec, progress: Arc<dyn Progress>) -> Resul
         progress,
         ..PullOptions::default()
     };
-    store.obtain(&spec.image, &options).await.map_err(failed)
+    if is_image_id(&spec.image)
+        && spec.pull != PullPolicy::Always
+        && let Ok(image) = store.resolve(&spec.image)
+    {
+        return Ok(image);
+    }
+    let reference: Reference = spec
+        .image
+        .parse()
+        .map_err(|e: ReferenceError| Failure::new(e.to_string()).maybe_hint(e.hint()))?;
+    store.pull(&reference, &options).await.map_err(failed)
+}
+
+/// Whether a word may be the ID of an image, or the start of one, as well as a
+/// reference.
+fn is_image_id(word: &str) -> bool {
+    let digits = word.strip_prefix("sha256:").unwrap_or(word);
+    (3..=64).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, backend: &Choice) -> Result<Record> {

@@ -37,7 +37,7 @@ pub struct RunSpec {
     pub stdin: bool,
     pub auto_remove: bool,
     pub pull: PullPolicy,
-    pub platform: Platform,
+    pub platform: Option<Platform>,
     pub kernel: Option<PathBuf>,
     pub boot_window: Option<Duration>,
 }
@@ -122,7 +122,7 @@ pub mod tests {
             stdin: false,
             auto_remove: false,
             pull: PullPolicy::Missing,
-            platform: Platform::host(),
+            platform: None,
             kernel: None,
             boot_window: None,
         }

@@ -39,9 +39,7 @@ pub fn run(dirs: &Dirs, args: &DoctorArgs) -> Result<u8> {
 }
 
 fn is_fit(findings: &[Finding]) -> bool {
-    findings
-        .iter()
-        .all(|finding| finding.status != Status::Fail)
+    findings.iter().all(|finding| finding.status != Status::Fail)
 }
 
 /// Writes findings as text for people or as one JSON document.
@@ -54,10 +52,7 @@ pub fn render(findings: &[Finding], format: Format, out: &mut impl Write) -> io:
                 ok: bool,
                 findings: &'a [Finding],
             }
-            let report = Report {
-                ok: is_fit(findings),
-                findings,
-            };
+            let report = Report { ok: is_fit(findings), findings };
             serde_json::to_writer_pretty(&mut *out, &report)?;
             writeln!(out)
         }
@@ -73,11 +68,7 @@ fn table(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
             Status::Warn => "warn",
             Status::Fail => "FAIL",
         };
-        writeln!(
-            out,
-            "{status:<4}  {:<width$}  {}",
-            finding.name, finding.detail
-        )?;
+        writeln!(out, "{status:<4}  {:<width$}  {}", finding.name, finding.detail)?;
         if let Some(hint) = &finding.hint {
             writeln!(out, "{:<4}  {:<width$}  hint: {hint}", "", "")?;
         }

@@ -2,8 +2,8 @@
 //! The command line: flags become typed requests here and nowhere else.
 
 mod doctor;
-mod images;
 mod format;
+mod images;
 mod ps;
 mod pull;
 mod rm;

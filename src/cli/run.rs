@@ -159,13 +159,13 @@ fn spec(args: RunArgs) -> Result<RunSpec> {
     })
 }
 
-pub fn platform(text: Option<&str>) -> Result<Platform> {
-    match text {
-        Some(text) => text.parse().map_err(|e| {
-            Failure::new(format!("{e}")).hint("for instance --platform linux/amd64")
-        }),
-        None => Ok(Platform::host()),
-    }
+/// `--platform`; none is for the store to choose.
+pub fn platform(text: Option<&str>) -> Result<Option<Platform>> {
+    let parse = |text: &str| {
+        text.parse::<Platform>()
+            .map_err(|e| Failure::new(e.to_string()).hint("for instance --platform linux/amd64"))
+    };
+    text.map(parse).transpose()
 }
 
 /// NAME=VALUE as given; NAME alone is taken from our own environment, and left

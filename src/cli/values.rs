@@ -149,11 +149,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().canonicalize().unwrap();
         let parse = |suffix: &str| volume(format!("{}{suffix}", source.display()).as_ref());
-        let volume_of = |read_only| Volume {
-            source: source.clone(),
-            target: b"/src".to_vec(),
-            read_only,
-        };
+        let volume_of =
+            |read_only| Volume { source: source.clone(), target: b"/src".to_vec(), read_only };
         assert_eq!(parse(":/src").unwrap(), volume_of(false));
         assert_eq!(parse(":/src:rw").unwrap(), volume_of(false));
         assert_eq!(parse(":/src:ro").unwrap(), volume_of(true));

@@ -24,17 +24,11 @@ impl Problem {
         let path = path.to_owned();
         match self {
             Problem::Read(source) => KernelError::Unreadable { path, source },
-            Problem::WrongArchitecture(found) => KernelError::WrongArchitecture {
-                path,
-                found,
-                wanted,
-            },
+            Problem::WrongArchitecture(found) => {
+                KernelError::WrongArchitecture { path, found, wanted }
+            }
             Problem::Truncated(why) => KernelError::Truncated { path, why },
-            Problem::Format(found) => KernelError::Format {
-                path,
-                found,
-                wanted,
-            },
+            Problem::Format(found) => KernelError::Format { path, found, wanted },
             Problem::NoPvh => KernelError::NoPvh { path },
         }
     }
@@ -100,9 +94,7 @@ enum Found {
 
 fn recognize(start: &[u8]) -> Found {
     let at = |offset: usize, magic: &[u8]| {
-        start
-            .get(offset..)
-            .is_some_and(|rest| rest.starts_with(magic))
+        start.get(offset..).is_some_and(|rest| rest.starts_with(magic))
     };
     if at(0, b"\x7fELF") {
         Found::Elf
@@ -147,9 +139,7 @@ fn elf(file: &mut (impl Read + Seek), start: &[u8], size: u64) -> Result<(), Pro
         return Err(Problem::WrongArchitecture(machine_name(machine)));
     }
     if start[4..6] != CLASS_64_LITTLE_ENDIAN {
-        return Err(Problem::WrongArchitecture(
-            "a 32-bit or big-endian x86".into(),
-        ));
+        return Err(Problem::WrongArchitecture("a 32-bit or big-endian x86".into()));
     }
     let (table, entry, count) = (u64_at(start, 32), u16_at(start, 54), u16_at(start, 56));
     if count == 0 || count > MOST_HEADERS || entry != PROGRAM_HEADER {
@@ -157,9 +147,7 @@ fn elf(file: &mut (impl Read + Seek), start: &[u8], size: u64) -> Result<(), Pro
     }
     let within = |what: &str, offset: u64, length: u64| match offset.checked_add(length) {
         Some(end) if end <= size => Ok(()),
-        _ => Err(Problem::Truncated(format!(
-            "its {what} lies beyond its {size} bytes"
-        ))),
+        _ => Err(Problem::Truncated(format!("its {what} lies beyond its {size} bytes"))),
     };
     let length = usize::from(count) * usize::from(entry);
     within("program header table", table, length as u64)?;
@@ -182,11 +170,7 @@ fn elf(file: &mut (impl Read + Seek), start: &[u8], size: u64) -> Result<(), Pro
     // The section table is not needed to boot. But it is the last thing in
     // the file, so that its absence tells of a copy that was cut short.
     let (sections, entry, count) = (u64_at(start, 40), u16_at(start, 58), u16_at(start, 60));
-    within(
-        "section header table",
-        sections,
-        u64::from(entry) * u64::from(count),
-    )?;
+    within("section header table", sections, u64::from(entry) * u64::from(count))?;
     match (loads, pvh) {
         (false, _) => Err(Problem::Format("an ELF file that is no kernel")),
         (true, false) => Err(Problem::NoPvh),

@@ -100,10 +100,7 @@ fn wrong_formats_say_what_they_are() {
         (elf(183, &[]), "is for aarch64, and this host is x86_64"),
         (elf(3, &[]), "is for i386, and this host is x86_64"),
         (elf(62, &[]), "has no PVH entry point"),
-        (
-            elf(62, &note(18, b"GNU\0", &[0; 8])),
-            "has no PVH entry point",
-        ),
+        (elf(62, &note(18, b"GNU\0", &[0; 8])), "has no PVH entry point"),
         (b"\x1f\x8b\x08rest".to_vec(), "is compressed with gzip"),
         (b"\xfd7zXZ\0".to_vec(), "is compressed with xz"),
         (b"#!/bin/sh\n".to_vec(), "is of an unknown format"),
@@ -190,14 +187,8 @@ fn the_first_place_wins() {
     let none = host.find(None, None).unwrap_err();
     assert_eq!(none.to_string(), "there is no guest kernel");
     let hint = none.hint().unwrap();
-    assert!(
-        hint.contains("just kernel") && hint.contains("MVM_KERNEL"),
-        "{hint}"
-    );
-    assert!(
-        hint.contains("cache/kernel/*/vmlinux") && hint.contains("lib/mvm"),
-        "{hint}"
-    );
+    assert!(hint.contains("just kernel") && hint.contains("MVM_KERNEL"), "{hint}");
+    assert!(hint.contains("cache/kernel/*/vmlinux") && hint.contains("lib/mvm"), "{hint}");
 
     host.put("lib/mvm/vmlinux");
     assert_eq!(host.source(None, None), Source::Packaged);
@@ -219,12 +210,7 @@ fn the_newest_build_wins() {
     for (key, age) in [("a", 300), ("c", 100), ("b", 200)] {
         let path = host.put(&format!("cache/kernel/{key}/vmlinux"));
         let time = SystemTime::now() - Duration::from_secs(age);
-        File::options()
-            .write(true)
-            .open(path)
-            .unwrap()
-            .set_modified(time)
-            .unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
     let found = host.find(None, None).unwrap();
     assert_eq!(found.path, host.path("cache/kernel/c/vmlinux"));
@@ -236,17 +222,9 @@ fn what_is_named_is_not_passed_over() {
     host.put("data/kernel/vmlinux");
     let absent = host.path("absent");
     let error = host.find(Some(&absent), None).unwrap_err();
-    assert!(
-        error.to_string().ends_with("absent, which --kernel names"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("absent, which --kernel names"), "{error}");
     let error = host.find(None, Some(&absent)).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("absent, which MVM_KERNEL names"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with("absent, which MVM_KERNEL names"), "{error}");
     let error = host.find(Some(host.dir.path()), None).unwrap_err();
     assert!(error.to_string().ends_with("not a regular file"), "{error}");
     fs::write(host.path("data/kernel/vmlinux"), bz_image()).unwrap();

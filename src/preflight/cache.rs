@@ -88,10 +88,7 @@ impl HostCache {
             std::process::id(),
             COUNTER.fetch_add(1, Ordering::Relaxed)
         )));
-        let text = serde_json::to_vec_pretty(&Document {
-            schema: SCHEMA,
-            host: self.clone(),
-        })?;
+        let text = serde_json::to_vec_pretty(&Document { schema: SCHEMA, host: self.clone() })?;
         let mut file = platform::private_file(OpenOptions::new().write(true).create(true))
             .truncate(true)
             .open(&temporary.0)?;
@@ -130,10 +127,9 @@ impl Tsc {
     fn agrees(&self, now: Anchor) -> bool {
         /// Any shorter and the two readings' own distance shows.
         const SHORTEST_BASE: u64 = 20_000_000;
-        let (Some(ticks), Some(nanos)) = (
-            now.ticks.checked_sub(self.anchor.ticks),
-            now.nanos.checked_sub(self.anchor.nanos),
-        ) else {
+        let (Some(ticks), Some(nanos)) =
+            (now.ticks.checked_sub(self.anchor.ticks), now.nanos.checked_sub(self.anchor.nanos))
+        else {
             return false;
         };
         if nanos < SHORTEST_BASE {
@@ -157,13 +153,8 @@ impl Drop for Temporary {
 mod tests {
     use super::*;
 
-    const TSC: Tsc = Tsc {
-        khz: 2_596_120,
-        anchor: Anchor {
-            ticks: 5_000_000_000,
-            nanos: 1_000_000_000,
-        },
-    };
+    const TSC: Tsc =
+        Tsc { khz: 2_596_120, anchor: Anchor { ticks: 5_000_000_000, nanos: 1_000_000_000 } };
 
     fn sample() -> HostCache {
         HostCache {
@@ -210,15 +201,9 @@ mod tests {
             return;
         };
         assert!(boot.holds());
-        let rebooted = Boot {
-            boot_id: "another".into(),
-            ..boot.clone()
-        };
+        let rebooted = Boot { boot_id: "another".into(), ..boot.clone() };
         assert!(!rebooted.holds());
-        let joined_the_group = Boot {
-            interface: "another".into(),
-            ..boot
-        };
+        let joined_the_group = Boot { interface: "another".into(), ..boot };
         assert!(!joined_the_group.holds());
     }
 
@@ -232,13 +217,7 @@ mod tests {
         assert!(TSC.agrees(later(60_000_000_000, 2_596_120)));
         assert!(TSC.agrees(later(60_000_000_000, 2_596_620)));
         assert!(!TSC.agrees(later(60_000_000_000, 2_600_120)));
-        assert!(!TSC.agrees(Anchor {
-            ticks: 0,
-            ..later(1, 1)
-        }));
-        assert!(!TSC.agrees(Anchor {
-            nanos: 0,
-            ..later(1, 1)
-        }));
+        assert!(!TSC.agrees(Anchor { ticks: 0, ..later(1, 1) }));
+        assert!(!TSC.agrees(Anchor { nanos: 0, ..later(1, 1) }));
     }
 }

@@ -34,13 +34,7 @@ pub(super) fn directory(
     facts: &DirectoryFacts,
     private: bool,
 ) -> Result<(), PreflightError> {
-    let refuse = |problem| {
-        Err(PreflightError::Directory {
-            what,
-            path: path.to_owned(),
-            problem,
-        })
-    };
+    let refuse = |problem| Err(PreflightError::Directory { what, path: path.to_owned(), problem });
     if facts.exists && !facts.is_directory {
         return refuse(DirectoryProblem::NotADirectory);
     }
@@ -79,18 +73,12 @@ pub(super) struct Memory {
 /// Whether the VM's RAM fits in the host's.
 pub(super) fn memory(asked_mib: u64, host: Memory) -> Result<Option<Warning>, PreflightError> {
     if asked_mib > host.total_mib {
-        return Err(PreflightError::Memory {
-            asked_mib,
-            total_mib: host.total_mib,
-        });
+        return Err(PreflightError::Memory { asked_mib, total_mib: host.total_mib });
     }
     Ok(host
         .available_mib
         .filter(|available| asked_mib > *available)
-        .map(|available_mib| Warning::LowMemory {
-            asked_mib,
-            available_mib,
-        }))
+        .map(|available_mib| Warning::LowMemory { asked_mib, available_mib }))
 }
 
 /// Whether the hypervisor offers that many vCPUs, and the host has them.
@@ -127,35 +115,18 @@ mod tests {
     fn directories() {
         let path = Path::new("/d");
         directory("data directory", path, &good(), true).unwrap();
-        let absent = DirectoryFacts {
-            exists: false,
-            is_directory: false,
-            ours: false,
-            mode: 0,
-            ..good()
-        };
+        let absent =
+            DirectoryFacts { exists: false, is_directory: false, ours: false, mode: 0, ..good() };
         directory("runtime directory", path, &absent, true).unwrap();
 
-        let file = DirectoryFacts {
-            is_directory: false,
-            ..good()
-        };
+        let file = DirectoryFacts { is_directory: false, ..good() };
         assert_eq!(problem(&file, false), DirectoryProblem::NotADirectory);
 
-        let open = DirectoryFacts {
-            mode: 0o755,
-            ..good()
-        };
+        let open = DirectoryFacts { mode: 0o755, ..good() };
         directory("data directory", path, &open, false).unwrap();
-        assert_eq!(
-            problem(&open, true),
-            DirectoryProblem::NotPrivate { mode: 0o755 }
-        );
+        assert_eq!(problem(&open, true), DirectoryProblem::NotPrivate { mode: 0o755 });
 
-        let foreign = DirectoryFacts {
-            ours: false,
-            ..good()
-        };
+        let foreign = DirectoryFacts { ours: false, ..good() };
         assert_eq!(problem(&foreign, true), DirectoryProblem::NotOurs);
     }
 
@@ -173,36 +144,24 @@ mod tests {
             error.to_string(),
             "data directory /home/u/.local/share/mvm is on a read-only file system"
         );
-        assert_eq!(
-            error.hint().unwrap(),
-            "set MVM_HOME to a directory that you can write"
-        );
+        assert_eq!(error.hint().unwrap(), "set MVM_HOME to a directory that you can write");
     }
 
     #[test]
     fn disk_has_a_floor_and_a_warning() {
         let path = Path::new("/d");
         assert!(disk(path, 100 << 20).is_err());
-        assert!(matches!(
-            disk(path, 2 << 30),
-            Ok(Some(Warning::LowDisk { free_mib: 2048, .. }))
-        ));
+        assert!(matches!(disk(path, 2 << 30), Ok(Some(Warning::LowDisk { free_mib: 2048, .. }))));
         assert!(matches!(disk(path, 50 << 30), Ok(None)));
     }
 
     #[test]
     fn memory_fails_above_total_and_warns_above_available() {
-        let host = Memory {
-            total_mib: 4096,
-            available_mib: Some(1024),
-        };
+        let host = Memory { total_mib: 4096, available_mib: Some(1024) };
         assert!(memory(4097, host).is_err());
         assert!(memory(1025, host).unwrap().is_some());
         assert!(memory(1024, host).unwrap().is_none());
-        let untold = Memory {
-            available_mib: None,
-            ..host
-        };
+        let untold = Memory { available_mib: None, ..host };
         assert!(memory(4096, untold).unwrap().is_none());
     }
 

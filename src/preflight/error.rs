@@ -50,11 +50,7 @@ impl PreflightError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            PreflightError::Directory {
-                what,
-                path,
-                problem,
-            } => Some(problem.hint(what, path)),
+            PreflightError::Directory { what, path, problem } => Some(problem.hint(what, path)),
             PreflightError::DiskFull { .. } => {
                 Some("free some space, or set MVM_HOME to a directory on another disk".into())
             }

@@ -34,12 +34,7 @@ pub enum Status {
 
 impl Finding {
     fn new(name: &'static str, status: Status, detail: impl Into<String>) -> Self {
-        Self {
-            name,
-            status,
-            detail: detail.into(),
-            hint: None,
-        }
+        Self { name, status, detail: detail.into(), hint: None }
     }
 
     fn hint(self, hint: Option<String>) -> Self {
@@ -77,11 +72,7 @@ pub fn report(requirements: &Requirements, places: Places<'_>) -> Vec<Finding> {
     let _ = cache.store(places.cache);
 
     let mut findings = Vec::new();
-    let status = if verdict.is_usable() {
-        Status::Ok
-    } else {
-        Status::Warn
-    };
+    let status = if verdict.is_usable() { Status::Ok } else { Status::Warn };
     findings.push(Finding::new("hypervisor", status, verdict.detail()).hint(verdict.hint()));
     findings.push(match qemu {
         Ok(found) => {
@@ -104,11 +95,7 @@ pub fn report(requirements: &Requirements, places: Places<'_>) -> Vec<Finding> {
     });
     for (name, path, private) in places.named() {
         let result = checks::directory(name, path, &platform::directory_facts(path), private);
-        findings.push(Finding::of(
-            name,
-            result.map(|()| None),
-            path.display().to_string(),
-        ));
+        findings.push(Finding::of(name, result.map(|()| None), path.display().to_string()));
     }
     findings.push(match platform::disk_free(places.data) {
         Ok(free) => {

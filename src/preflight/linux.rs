@@ -71,10 +71,7 @@ fn parse_meminfo(text: &str) -> Option<Memory> {
         let number = rest.strip_prefix(':')?.trim().strip_suffix("kB")?;
         Some(number.trim().parse::<u64>().ok()? / 1024)
     };
-    Some(Memory {
-        total_mib: field("MemTotal")?,
-        available_mib: field("MemAvailable"),
-    })
+    Some(Memory { total_mib: field("MemTotal")?, available_mib: field("MemAvailable") })
 }
 
 #[cfg(test)]

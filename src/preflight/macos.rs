@@ -28,9 +28,7 @@ pub(super) fn interface_identity() -> String {
 /// Nothing is timed: macOS offers it only where it runs on the hardware.
 pub(super) fn probe() -> Verdict {
     match sysctl("kern.hv_support").as_deref() {
-        Some("1") => Verdict::Usable {
-            micros_per_10k: None,
-        },
+        Some("1") => Verdict::Usable { micros_per_10k: None },
         _ => Verdict::Absent {
             hint: "use a Mac with Hypervisor.framework (`sysctl kern.hv_support` says 1); \
                    a virtual Mac has none unless its host nests virtualization"
@@ -53,10 +51,7 @@ pub(super) fn clocks() -> Option<Anchor> {
 /// is available.
 pub(super) fn memory() -> Option<Memory> {
     let bytes: u64 = sysctl("hw.memsize")?.parse().ok()?;
-    Some(Memory {
-        total_mib: bytes >> 20,
-        available_mib: None,
-    })
+    Some(Memory { total_mib: bytes >> 20, available_mib: None })
 }
 
 fn sysctl(name: &str) -> Option<String> {

@@ -149,11 +149,7 @@ pub fn check(requirements: &Requirements, places: Places<'_>) -> Result<Prefligh
         warnings.extend(checks::memory(requirements.ram_mib, memory)?);
     }
     let cpus = online_cpus();
-    warnings.extend(checks::vcpus(
-        requirements.vcpus,
-        cpus,
-        requirements.max_vcpus,
-    )?);
+    warnings.extend(checks::vcpus(requirements.vcpus, cpus, requirements.max_vcpus)?);
     let kernel = kernel::find(&kernel_search(requirements, places))?;
 
     let known = HostCache::load(places.cache);
@@ -230,9 +226,7 @@ fn online_cpus() -> u32 {
 
 /// `path`, or the nearest of its ancestors that exists.
 fn existing_ancestor(path: &Path) -> &Path {
-    path.ancestors()
-        .find(|ancestor| ancestor.exists())
-        .unwrap_or(Path::new("."))
+    path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]

@@ -109,10 +109,8 @@ pub(super) fn find(
     entry: &mut Option<QemuEntry>,
 ) -> Result<Qemu, QemuError> {
     let path = locate(chosen, search_path)?;
-    let unrunnable = |error: io::Error| QemuError::Unrunnable {
-        path: path.clone(),
-        why: error.to_string(),
-    };
+    let unrunnable =
+        |error: io::Error| QemuError::Unrunnable { path: path.clone(), why: error.to_string() };
     let metadata = path.metadata().map_err(unrunnable)?;
     let modified_nanos = metadata
         .modified()
@@ -138,11 +136,7 @@ pub(super) fn find(
         return Err(QemuError::NoMachine { path, machine });
     }
     let found = Qemu { path, version };
-    *entry = Some(QemuEntry {
-        found: found.clone(),
-        size: metadata.len(),
-        modified_nanos,
-    });
+    *entry = Some(QemuEntry { found: found.clone(), size: metadata.len(), modified_nanos });
     Ok(found)
 }
 
@@ -151,11 +145,7 @@ fn locate(chosen: Option<&Path>, search_path: Option<&OsStr>) -> Result<PathBuf,
     if let Some(path) = chosen {
         // Absolute, because the VM's processes have another working directory.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        return if is_program(&path) {
-            Ok(path)
-        } else {
-            Err(QemuError::BadOverride { path })
-        };
+        return if is_program(&path) { Ok(path) } else { Err(QemuError::BadOverride { path }) };
     }
     let program = platform::executable_name(TARGET.0);
     search_path
@@ -186,8 +176,7 @@ fn parse_version(text: &str) -> Option<Version> {
 
 /// Whether `-machine help` lists a machine: its lines begin with the name.
 fn has_machine(help: &str, machine: &str) -> bool {
-    help.lines()
-        .any(|line| line.split_whitespace().next() == Some(machine))
+    help.lines().any(|line| line.split_whitespace().next() == Some(machine))
 }
 
 /// Standard output of a program that is to answer at once. Whatever MVM_QEMU

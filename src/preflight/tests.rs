@@ -17,20 +17,11 @@ impl Home {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name| dir.path().join(name);
-        Self {
-            data: path("data"),
-            cache: path("cache"),
-            runtime: path("run"),
-            dir,
-        }
+        Self { data: path("data"), cache: path("cache"), runtime: path("run"), dir }
     }
 
     fn places(&self) -> Places<'_> {
-        Places {
-            data: &self.data,
-            cache: &self.cache,
-            runtime: &self.runtime,
-        }
+        Places { data: &self.data, cache: &self.cache, runtime: &self.runtime }
     }
 
     fn requirements(&self) -> Requirements {
@@ -95,10 +86,7 @@ fn a_fit_host_and_a_warm_cache() {
         let names: Vec<_> = fs::read_dir(&home.cache).unwrap().flatten().collect();
         assert_eq!(names.len(), 1);
     }
-    assert_eq!(
-        first.accelerated(),
-        emulation_notice(&first.facts.hypervisor).is_none()
-    );
+    assert_eq!(first.accelerated(), emulation_notice(&first.facts.hypervisor).is_none());
     assert!(first.facts.qemu.is_some());
     assert!(!home.data.exists() && !home.runtime.exists());
 }
@@ -113,13 +101,8 @@ fn a_run_believes_the_cache_and_doctor_does_not() {
     let home = Home::new();
     let mut requirements = home.requirements();
     home.furnish(&mut requirements);
-    let lie = Verdict::Broken {
-        why: "remembered".into(),
-    };
-    let cache = HostCache {
-        boot: Boot::now(lie.clone(), None),
-        ..HostCache::default()
-    };
+    let lie = Verdict::Broken { why: "remembered".into() };
+    let cache = HostCache { boot: Boot::now(lie.clone(), None), ..HostCache::default() };
     cache.store(&home.cache).unwrap();
     let run = home.check(&requirements).unwrap();
     assert_eq!(run.facts.hypervisor, lie);
@@ -157,17 +140,11 @@ fn no_is_typed() {
     let memory = no(&|r| r.ram_mib = u64::MAX);
     assert!(matches!(memory, PreflightError::Memory { .. }));
     let vcpus = no(&|r| r.vcpus = 9);
-    assert_eq!(
-        vcpus.to_string(),
-        "9 vCPUs are more than the 8 that the hypervisor offers"
-    );
+    assert_eq!(vcpus.to_string(), "9 vCPUs are more than the 8 that the hypervisor offers");
     let kernel = no(&|r| r.kernel = Some("/nonexistent/vmlinux".into()));
     assert!(matches!(kernel, PreflightError::Kernel(_)));
     let qemu = no(&|r| r.environment.qemu = None);
-    assert!(matches!(
-        qemu,
-        PreflightError::Qemu(QemuError::NotFound { .. })
-    ));
+    assert!(matches!(qemu, PreflightError::Qemu(QemuError::NotFound { .. })));
 
     fs::create_dir(&home.runtime).unwrap();
     fs::set_permissions(&home.runtime, fs::Permissions::from_mode(0o755)).unwrap();
@@ -192,18 +169,11 @@ fn qemu_is_needed_without_hardware_only() {
     }
     for usable in [true, false] {
         let verdict = if usable {
-            Verdict::Usable {
-                micros_per_10k: Some(9),
-            }
+            Verdict::Usable { micros_per_10k: Some(9) }
         } else {
-            Verdict::Interpreted {
-                micros_per_10k: 18_000,
-            }
+            Verdict::Interpreted { micros_per_10k: 18_000 }
         };
-        let cache = HostCache {
-            boot: Boot::now(verdict, None),
-            ..HostCache::default()
-        };
+        let cache = HostCache { boot: Boot::now(verdict, None), ..HostCache::default() };
         cache.store(&home.cache).unwrap();
         assert_eq!(home.check(&requirements).is_ok(), usable);
     }

@@ -57,9 +57,7 @@ pub(super) fn directory_facts(path: &Path) -> DirectoryFacts {
                 io::ErrorKind::NotFound => creatable(path),
                 io::ErrorKind::NotADirectory => Err(DirectoryProblem::NotADirectory),
                 io::ErrorKind::PermissionDenied => Err(DirectoryProblem::NotWritable),
-                _ => Err(DirectoryProblem::Unreadable {
-                    why: error.to_string(),
-                }),
+                _ => Err(DirectoryProblem::Unreadable { why: error.to_string() }),
             },
             ours: false,
             mode: 0,
@@ -81,9 +79,7 @@ fn writable(path: &Path) -> Result<(), DirectoryProblem> {
         Ok(()) => Ok(()),
         Err(Errno::ROFS) => Err(DirectoryProblem::ReadOnly),
         Err(Errno::ACCESS | Errno::PERM) => Err(DirectoryProblem::NotWritable),
-        Err(error) => Err(DirectoryProblem::Unreadable {
-            why: io::Error::from(error).to_string(),
-        }),
+        Err(error) => Err(DirectoryProblem::Unreadable { why: io::Error::from(error).to_string() }),
     }
 }
 

@@ -51,12 +51,12 @@ impl Verdict {
     /// The reason with the figures behind it, for `mvm doctor`.
     pub fn detail(&self) -> String {
         match self {
-            Verdict::Usable {
-                micros_per_10k: Some(micros),
-            } => format!("runs guests: 10,000 loops take {micros} µs"),
-            Verdict::Usable {
-                micros_per_10k: None,
-            } => "the system says that it runs guests".into(),
+            Verdict::Usable { micros_per_10k: Some(micros) } => {
+                format!("runs guests: 10,000 loops take {micros} µs")
+            }
+            Verdict::Usable { micros_per_10k: None } => {
+                "the system says that it runs guests".into()
+            }
             Verdict::Interpreted { micros_per_10k } => format!(
                 "KVM opens but interprets guests: 10,000 loops take {micros_per_10k} µs, \
                  some {} times slower than hardware",
@@ -109,18 +109,14 @@ mod tests {
 
     #[test]
     fn notice_only_without_hardware() {
-        let slow = Verdict::Interpreted {
-            micros_per_10k: 18_000,
-        };
+        let slow = Verdict::Interpreted { micros_per_10k: 18_000 };
         assert_eq!(
             emulation_notice(&slow).unwrap(),
             "note: no usable hardware virtualization (KVM opens but interprets guests); \
              emulating with QEMU, which is slow"
         );
         assert!(slow.detail().contains("1800 times slower"));
-        let fast = Verdict::Usable {
-            micros_per_10k: Some(9),
-        };
+        let fast = Verdict::Usable { micros_per_10k: Some(9) };
         assert_eq!(emulation_notice(&fast), None);
         assert_eq!(fast.hint(), None);
     }
@@ -128,16 +124,9 @@ mod tests {
     #[test]
     fn survives_the_cache_file() {
         for verdict in [
-            Verdict::Usable {
-                micros_per_10k: Some(9),
-            },
-            Verdict::Usable {
-                micros_per_10k: None,
-            },
-            Verdict::NoPermission {
-                group: Some("kvm".into()),
-                hint: "x".into(),
-            },
+            Verdict::Usable { micros_per_10k: Some(9) },
+            Verdict::Usable { micros_per_10k: None },
+            Verdict::NoPermission { group: Some("kvm".into()), hint: "x".into() },
             Verdict::Broken { why: "y".into() },
         ] {
             let text = serde_json::to_string(&verdict).unwrap();

@@ -28,9 +28,7 @@ pub(super) fn interface_identity() -> String {
 
 /// Says that mvm has no use for Hyper-V yet.
 pub(super) fn probe() -> Verdict {
-    Verdict::NotYet {
-        what: "mvm does not use Hyper-V yet".to_owned(),
-    }
+    Verdict::NotYet { what: "mvm does not use Hyper-V yet".to_owned() }
 }
 
 /// Not measured: the guest's kernel falls back to its own way.
@@ -82,9 +80,7 @@ pub(super) fn directory_facts(path: &Path) -> DirectoryFacts {
         Ok(metadata) => facts(true, metadata.is_dir(), Ok(())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let possible = super::existing_ancestor(path).is_dir();
-            let writable = possible
-                .then_some(())
-                .ok_or(DirectoryProblem::NotADirectory);
+            let writable = possible.then_some(()).ok_or(DirectoryProblem::NotADirectory);
             facts(false, false, writable)
         }
         Err(error) => {
@@ -104,12 +100,7 @@ pub(super) fn disk_free(path: &Path) -> io::Result<u64> {
     // valid for the write of a u64, and the two outputs not asked for may be
     // null (GetDiskFreeSpaceExW).
     let done = unsafe {
-        GetDiskFreeSpaceExW(
-            wide.as_ptr(),
-            &mut free,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-        )
+        GetDiskFreeSpaceExW(wide.as_ptr(), &mut free, std::ptr::null_mut(), std::ptr::null_mut())
     };
     if done == 0 {
         return Err(io::Error::last_os_error());
@@ -119,10 +110,8 @@ pub(super) fn disk_free(path: &Path) -> io::Result<u64> {
 
 /// Physical memory.
 pub(super) fn memory() -> Option<Memory> {
-    let mut status = MEMORYSTATUSEX {
-        dwLength: size_of::<MEMORYSTATUSEX>() as u32,
-        ..Default::default()
-    };
+    let mut status =
+        MEMORYSTATUSEX { dwLength: size_of::<MEMORYSTATUSEX>() as u32, ..Default::default() };
     // SAFETY: `status` is valid for writes and says its own size, as
     // GlobalMemoryStatusEx demands.
     let done = unsafe { GlobalMemoryStatusEx(&mut status) };

@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{
-    Backend, Capabilities, Channel, Console, Disk, DiskFormat, Endpoint, MAX_VCPUS, PreparedRootFs, RootFs,
-    ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId,
+    Backend, Capabilities, Channel, Console, Disk, DiskFormat, Endpoint, MAX_VCPUS, PreparedRootFs,
+    RootFs, ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId,
 };
 use crate::rootfs::layers;
 use crate::sys;

@@ -56,10 +56,7 @@ impl<'a> Builder<'a> {
         if self.entries > self.limits.max_entries {
             return Err(self.too_many(entry));
         }
-        let refused = |what| LayerError::Path {
-            entry: Name::new(&entry.path),
-            what,
-        };
+        let refused = |what| LayerError::Path { entry: Name::new(&entry.path), what };
         path::check(&entry.path, self.limits.max_path).map_err(refused)?;
         match path::target(&entry.path).map_err(refused)? {
             Target::Ignored => Ok(()),
@@ -218,21 +215,16 @@ impl<'a> Builder<'a> {
 
     /// The metadata of an entry in a new inode.
     fn inode(&mut self, entry: &Entry, kind: u16) -> Result<Inode, LayerError> {
-        let xattrs = self
-            .xattrs
-            .keep(&entry.xattrs, kind)
-            .map_err(|refusal| match refusal {
-                Refusal::Bad(name, what) => LayerError::Xattr {
-                    entry: Name::new(&entry.path),
-                    name: Name::new(&name),
-                    what,
-                },
-                Refusal::Full => self.limit(
-                    entry,
-                    "bytes of extended attributes",
-                    self.limits.max_xattr_bytes as u64,
-                ),
-            })?;
+        let xattrs = self.xattrs.keep(&entry.xattrs, kind).map_err(|refusal| match refusal {
+            Refusal::Bad(name, what) => {
+                LayerError::Xattr { entry: Name::new(&entry.path), name: Name::new(&name), what }
+            }
+            Refusal::Full => self.limit(
+                entry,
+                "bytes of extended attributes",
+                self.limits.max_xattr_bytes as u64,
+            ),
+        })?;
         Ok(Inode {
             mtime: entry.mtime.0,
             nsec: entry.mtime.1,
@@ -249,11 +241,8 @@ impl<'a> Builder<'a> {
     fn describe_dir(&mut self, ino: Ino, entry: &Entry) -> Result<(), LayerError> {
         let described = self.inode(entry, S_IFDIR)?;
         let inode = self.tree.inode_mut(ino);
-        *inode = Inode {
-            parent: inode.parent,
-            flags: inode.flags & !(IMPLIED | GHOST),
-            ..described
-        };
+        *inode =
+            Inode { parent: inode.parent, flags: inode.flags & !(IMPLIED | GHOST), ..described };
         Ok(())
     }
 
@@ -267,9 +256,7 @@ impl<'a> Builder<'a> {
         dir: &[u8],
         entry: &Entry,
     ) -> Result<Option<Ino>, LayerError> {
-        let made = self
-            .resolver
-            .make_for_whiteout(&mut self.tree, dir, &entry.path);
+        let made = self.resolver.make_for_whiteout(&mut self.tree, dir, &entry.path);
         made.map_err(|failure| self.failed(failure, entry))
     }
 
@@ -289,17 +276,10 @@ impl<'a> Builder<'a> {
     }
 
     fn limit(&self, entry: &Entry, what: &'static str, max: u64) -> LayerError {
-        LayerError::Limit {
-            entry: Name::new(&entry.path),
-            what,
-            max,
-        }
+        LayerError::Limit { entry: Name::new(&entry.path), what, max }
     }
 }
 
 fn malformed(entry: &Entry, what: &'static str) -> LayerError {
-    LayerError::Malformed {
-        entry: Name::new(&entry.path),
-        what,
-    }
+    LayerError::Malformed { entry: Name::new(&entry.path), what }
 }

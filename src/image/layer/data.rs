@@ -38,13 +38,7 @@ pub(super) struct Data<'a> {
 
 impl<'a> Data<'a> {
     pub(super) fn new(sink: Sink<'a>, max: u64) -> Self {
-        Self {
-            sink,
-            chunks: Vec::new(),
-            runs: Vec::new(),
-            used: 0,
-            max,
-        }
+        Self { sink, chunks: Vec::new(), runs: Vec::new(), used: 0, max }
     }
 
     /// Writes the data of a file without holes; returns its first block.
@@ -97,17 +91,9 @@ impl<'a> Data<'a> {
             }
             let run_end = run.end.saturating_mul(plan.chunk());
             self.sink.zeros(run_end.min(file_end) - at)?;
-            self.runs.push(PlacedRun {
-                start: run.start as u32,
-                end: run.end as u32,
-                addr,
-            });
+            self.runs.push(PlacedRun { start: run.start as u32, end: run.end as u32, addr });
         }
-        self.chunks.push(Chunks {
-            bits: plan.bits,
-            first_run,
-            runs: self.runs.len() - first_run,
-        });
+        self.chunks.push(Chunks { bits: plan.bits, first_run, runs: self.runs.len() - first_run });
         Ok(self.chunks.len() as u32 - 1)
     }
 
@@ -145,9 +131,5 @@ impl<'a> Data<'a> {
 }
 
 fn limit(entry: &Entry, what: &'static str, max: u64) -> LayerError {
-    LayerError::Limit {
-        entry: Name::new(&entry.path),
-        what,
-        max,
-    }
+    LayerError::Limit { entry: Name::new(&entry.path), what, max }
 }

@@ -39,13 +39,8 @@ impl Listing {
             kids[*end as usize] = number as u32;
             *end += 1;
         }
-        let mut listing = Self {
-            order: vec![ROOT],
-            kids,
-            spans,
-            whiteouts: 0,
-            implied: Vec::new(),
-        };
+        let mut listing =
+            Self { order: vec![ROOT], kids, spans, whiteouts: 0, implied: Vec::new() };
         // Its own "." and "..".
         tree.inode_mut(ROOT).nlink = 2;
         let mut implied_bytes = 0;
@@ -142,14 +137,7 @@ impl<'t> Directory<'t> {
     pub(super) fn new(tree: &'t Tree, listing: &'t Listing, ino: Ino) -> Self {
         let kids = listing.kids(ino);
         let before = |name: &[u8]| kids.partition_point(|&k| tree.name(tree.dirent(k)) < name);
-        Self {
-            tree,
-            kids,
-            ino,
-            dot: before(b"."),
-            dot_dot: before(b"..") + 1,
-            at: 0,
-        }
+        Self { tree, kids, ino, dot: before(b"."), dot_dot: before(b"..") + 1, at: 0 }
     }
 
     fn len(&self) -> usize {

@@ -57,12 +57,7 @@ pub(super) struct Entries<R> {
 
 impl<R: Read> Entries<R> {
     pub(super) fn new(tar: R) -> Self {
-        Self {
-            source: Source::new(tar),
-            remaining: 0,
-            padding: 0,
-            current: Vec::new(),
-        }
+        Self { source: Source::new(tar), remaining: 0, padding: 0, current: Vec::new() }
     }
 
     /// The next entry, after skipping what is left of the last; `None` at the end of the archive.
@@ -92,9 +87,7 @@ impl<R: Read> Entries<R> {
                 b'K' => long_link = Some(text(self.extended(header)?)),
                 _ => {
                     let pax = pax.unwrap_or_default();
-                    return self
-                        .entry(header, flag, pax, long_name, long_link)
-                        .map(Some);
+                    return self.entry(header, flag, pax, long_name, long_link).map(Some);
                 }
             }
         }
@@ -142,12 +135,7 @@ impl<R: Read> Entries<R> {
     ) -> Result<Entry, LayerError> {
         let in_header = || header.path_bytes().into_owned();
         let path = long_name.or(pax.path).unwrap_or_else(in_header);
-        let path = pax
-            .sparse
-            .name
-            .clone()
-            .filter(|n| !n.is_empty())
-            .unwrap_or(path);
+        let path = pax.sparse.name.clone().filter(|n| !n.is_empty()).unwrap_or(path);
         self.current.clone_from(&path);
         let in_header = || header.link_name_bytes().unwrap_or_default().into_owned();
         let link = long_link.or(pax.linkpath).unwrap_or_else(in_header);
@@ -235,10 +223,7 @@ impl<R: Read> Entries<R> {
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
             _ => {
-                return Err(LayerError::Type {
-                    entry: self.name(),
-                    flag: char::from(flag),
-                });
+                return Err(LayerError::Type { entry: self.name(), flag: char::from(flag) });
             }
         })
     }
@@ -260,9 +245,9 @@ impl<R: Read> Entries<R> {
         }
         // One block of zeros is followed by another, or by nothing.
         match self.source.read_up_to(&mut block)? {
-            TAR_BLOCK if block != [0; TAR_BLOCK] => Err(LayerError::NotTar {
-                at: at + TAR_BLOCK as u64,
-            }),
+            TAR_BLOCK if block != [0; TAR_BLOCK] => {
+                Err(LayerError::NotTar { at: at + TAR_BLOCK as u64 })
+            }
             _ => Ok(None),
         }
     }
@@ -312,10 +297,7 @@ impl<R: Read> Entries<R> {
     }
 
     pub(super) fn malformed(&self, what: &'static str) -> LayerError {
-        LayerError::Malformed {
-            entry: self.name(),
-            what,
-        }
+        LayerError::Malformed { entry: self.name(), what }
     }
 
     pub(super) fn truncated(&self) -> LayerError {
@@ -323,9 +305,7 @@ impl<R: Read> Entries<R> {
     }
 
     fn truncated_header(&self) -> LayerError {
-        LayerError::Truncated {
-            entry: Name::new(b"a header"),
-        }
+        LayerError::Truncated { entry: Name::new(b"a header") }
     }
 }
 

@@ -37,14 +37,10 @@ pub(super) fn number(field: &[u8]) -> Option<i64> {
     }
     let skipped = field.iter().take_while(|b| matches!(b, b' ' | 0)).count();
     let mut digits = field[skipped..].split(|b| matches!(b, b' ' | 0));
-    digits
-        .next()
-        .unwrap_or_default()
-        .iter()
-        .try_fold(0i64, |value, &b| match b {
-            b'0'..=b'7' => value.checked_mul(8)?.checked_add(i64::from(b - b'0')),
-            _ => None,
-        })
+    digits.next().unwrap_or_default().iter().try_fold(0i64, |value, &b| match b {
+        b'0'..=b'7' => value.checked_mul(8)?.checked_add(i64::from(b - b'0')),
+        _ => None,
+    })
 }
 
 /// A decimal number of a pax record or a sparse map; `None` if it is none or does not fit.

@@ -30,20 +30,8 @@ pub(super) fn finish(
     label: [u8; 16],
 ) -> Result<Summary, LayerError> {
     let mut listing = Listing::new(&mut builder.tree);
-    let Builder {
-        mut tree,
-        xattrs,
-        data,
-        entries,
-        ..
-    } = builder;
-    let Data {
-        mut sink,
-        chunks,
-        runs,
-        used,
-        ..
-    } = data;
+    let Builder { mut tree, xattrs, data, entries, .. } = builder;
+    let Data { mut sink, chunks, runs, used, .. } = data;
     let first_block = sink.align()?;
     let layout = Layout::new(&mut tree, &xattrs, &listing, &chunks, first_block)?;
     let mut writer = Writer {
@@ -261,11 +249,7 @@ impl Writer<'_, '_> {
 
     /// The block number of each chunk of a sparse file.
     fn index(&mut self, inode: &Inode) -> Result<(), LayerError> {
-        let Chunks {
-            bits,
-            first_run,
-            runs,
-        } = &self.chunks[inode.addr as usize];
+        let Chunks { bits, first_run, runs } = &self.chunks[inode.addr as usize];
         let per_chunk = 1u64 << bits;
         let mut runs = self.runs[*first_run..first_run + runs].iter().peekable();
         self.bytes.clear();

@@ -14,11 +14,7 @@ pub(super) struct Index {
 
 impl Index {
     pub(super) fn new() -> Self {
-        Self {
-            slots: vec![0; 1024],
-            used: 0,
-            hasher: RandomState::new(),
-        }
+        Self { slots: vec![0; 1024], used: 0, hasher: RandomState::new() }
     }
 
     fn first_slot(&self, key: (u32, &[u8])) -> usize {

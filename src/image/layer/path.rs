@@ -25,8 +25,7 @@ pub(super) enum Target<'a> {
 
 /// The parts of a path that count: leading, doubled and trailing slashes and `.` do not.
 pub(super) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&b| b == b'/')
-        .filter(|part| !part.is_empty() && *part != b".")
+    path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".")
 }
 
 /// Checks a path of an entry or of a hard link's target.
@@ -52,10 +51,7 @@ pub(super) fn check(path: &[u8], max: usize) -> Result<(), &'static str> {
 pub(super) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut end = path.len();
     loop {
-        let start = path[..end]
-            .iter()
-            .rposition(|&b| b == b'/')
-            .map_or(0, |at| at + 1);
+        let start = path[..end].iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
         match &path[start..end] {
             b"" | b"." if start == 0 => return None,
             b"" | b"." => end = start - 1,

@@ -133,14 +133,10 @@ impl Obstacle {
     fn error(self, name: &[u8], entry: &[u8]) -> Failure {
         let entry = Name::new(entry);
         Failure::Error(match self {
-            Self::NotDirectory => LayerError::NotDirectory {
-                entry,
-                parent: Name::new(name),
-            },
-            Self::Symlinks => LayerError::Path {
-                entry,
-                what: "too many or too long symlinks lead to it",
-            },
+            Self::NotDirectory => LayerError::NotDirectory { entry, parent: Name::new(name) },
+            Self::Symlinks => {
+                LayerError::Path { entry, what: "too many or too long symlinks lead to it" }
+            }
         })
     }
 }
@@ -155,12 +151,7 @@ struct Walk {
 
 impl Walk {
     fn new(path: &[u8]) -> Self {
-        let mut walk = Self {
-            at: ROOT,
-            todo: Vec::new(),
-            symlinks: 0,
-            expanded: 0,
-        };
+        let mut walk = Self { at: ROOT, todo: Vec::new(), symlinks: 0, expanded: 0 };
         walk.push(path);
         walk
     }

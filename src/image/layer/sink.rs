@@ -18,11 +18,7 @@ pub(super) struct Sink<'a> {
 
 impl<'a> Sink<'a> {
     pub(super) fn new(out: &'a File) -> Self {
-        Self {
-            out,
-            buffer: Vec::with_capacity(BUFFER),
-            written: 0,
-        }
+        Self { out, buffer: Vec::with_capacity(BUFFER), written: 0 }
     }
 
     /// Offset of the next byte in the image.
@@ -70,10 +66,7 @@ impl<'a> Sink<'a> {
             } else {
                 (&data[done - self.buffer.len()..], &[][..])
             };
-            match self
-                .out
-                .write_vectored(&[IoSlice::new(head), IoSlice::new(tail)])
-            {
+            match self.out.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

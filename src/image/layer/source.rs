@@ -19,13 +19,7 @@ pub(super) struct Source<R> {
 
 impl<R: Read> Source<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self {
-            inner,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            consumed: 0,
-        }
+        Self { inner, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, consumed: 0 }
     }
 
     /// Bytes consumed so far.

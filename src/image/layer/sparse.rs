@@ -69,10 +69,7 @@ impl ChunkPlan {
     /// large ones need few index entries. A file of 1 TiB with one byte in it stays small.
     pub(super) fn cheapest(map: &SparseMap, size: u64) -> Self {
         (0..=Self::MAX_BITS)
-            .map(|bits| Self {
-                bits,
-                cost: Self::cost(map, size, BLOCK << bits),
-            })
+            .map(|bits| Self { bits, cost: Self::cost(map, size, BLOCK << bits) })
             .min_by_key(|plan| plan.cost)
             .unwrap_or(Self { bits: 0, cost: 0 })
     }
@@ -104,10 +101,7 @@ pub(super) struct Runs<'a> {
 
 impl<'a> Runs<'a> {
     pub(super) fn new(map: &'a SparseMap, chunk: u64) -> Self {
-        Self {
-            extents: map.extents(),
-            chunk,
-        }
+        Self { extents: map.extents(), chunk }
     }
 }
 
@@ -115,12 +109,7 @@ impl<'a> Iterator for Runs<'a> {
     type Item = Run<'a>;
 
     fn next(&mut self) -> Option<Run<'a>> {
-        let span = |e: &Extent| {
-            (
-                e.offset / self.chunk,
-                (e.offset + e.length).div_ceil(self.chunk),
-            )
-        };
+        let span = |e: &Extent| (e.offset / self.chunk, (e.offset + e.length).div_ceil(self.chunk));
         let (start, mut end) = span(self.extents.first()?);
         let mut taken = 1;
         for extent in &self.extents[1..] {
@@ -133,10 +122,6 @@ impl<'a> Iterator for Runs<'a> {
         }
         let (extents, rest) = self.extents.split_at(taken);
         self.extents = rest;
-        Some(Run {
-            start,
-            end,
-            extents,
-        })
+        Some(Run { start, end, extents })
     }
 }

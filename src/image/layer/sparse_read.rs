@@ -71,10 +71,7 @@ pub(super) fn pax_map<R: Read>(
     if numbers.len() % 2 != 0 {
         return Err(entries.malformed(BAD));
     }
-    let pieces = numbers
-        .chunks_exact(2)
-        .map(|pair| (pair[0], pair[1]))
-        .collect();
+    let pieces = numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
     Ok(Some((size, pieces)))
 }
 

@@ -75,11 +75,7 @@ impl Inode {
 
     /// An overlayfs whiteout: a character device 0:0.
     pub(super) fn whiteout() -> Self {
-        Self {
-            mode: S_IFCHR,
-            flags: 0,
-            ..Self::implied_dir(ROOT)
-        }
+        Self { mode: S_IFCHR, flags: 0, ..Self::implied_dir(ROOT) }
     }
 
     pub(super) fn kind(&self) -> u16 {
@@ -174,8 +170,7 @@ impl Tree {
     }
 
     pub(super) fn lookup(&self, dir: Ino, name: &[u8]) -> Option<u32> {
-        self.index
-            .find((dir, name), key_of(&self.dirents, &self.text))
+        self.index.find((dir, name), key_of(&self.dirents, &self.text))
     }
 
     /// Adds a name that is not there yet; it is at most 255 bytes long.
@@ -186,13 +181,7 @@ impl Tree {
         let length = u8::try_from(name.len()).map_err(|_| Full)?;
         let number = self.dirents.len() as u32;
         let name = self.keep(name)?;
-        self.dirents.push(Dirent {
-            name,
-            dir,
-            ino,
-            length,
-            hides: false,
-        });
+        self.dirents.push(Dirent { name, dir, ino, length, hides: false });
         self.index.insert(number, key_of(&self.dirents, &self.text));
         Ok(number)
     }

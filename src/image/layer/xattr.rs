@@ -69,11 +69,7 @@ impl Xattrs {
     pub(super) fn encoded_len(&self, number: u32, opaque: bool) -> usize {
         let set = self.sets[number as usize].len();
         let opaque = if opaque { entry_len(14, 1) } else { 0 };
-        if set + opaque == 0 {
-            0
-        } else {
-            HEADER + set + opaque
-        }
+        if set + opaque == 0 { 0 } else { HEADER + set + opaque }
     }
 
     /// Keeps the attributes of a file of this mode and returns the number of their set.
@@ -116,10 +112,7 @@ impl Xattrs {
         kept.sort_by_key(|&(index, suffix, _)| (index, suffix));
         let mut set = Vec::new();
         for (at, &(index, suffix, value)) in kept.iter().enumerate() {
-            if kept
-                .get(at + 1)
-                .is_none_or(|next| (next.0, next.1) != (index, suffix))
-            {
+            if kept.get(at + 1).is_none_or(|next| (next.0, next.1) != (index, suffix)) {
                 push(&mut set, index, suffix, value);
             }
         }
@@ -164,8 +157,7 @@ fn place(name: &[u8], kind: u16) -> Option<(u8, &[u8])> {
     if let Some(suffix) = name.strip_prefix(b"trusted.") {
         return Some((TRUSTED, suffix));
     }
-    name.strip_prefix(b"security.")
-        .map(|suffix| (SECURITY, suffix))
+    name.strip_prefix(b"security.").map(|suffix| (SECURITY, suffix))
 }
 
 /// Version 2, then entries of eight bytes: anything else makes each permission check fail.

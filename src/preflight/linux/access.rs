@@ -20,9 +20,7 @@ pub(super) fn cannot_open(error: &io::Error) -> Verdict {
             let groups = fs::read_to_string("/etc/group").unwrap_or_default();
             no_permission(group_name(&groups, gid), mode)
         }
-        _ => Verdict::Broken {
-            why: format!("opening it: {error}"),
-        },
+        _ => Verdict::Broken { why: format!("opening it: {error}") },
     }
 }
 
@@ -88,9 +86,7 @@ mod tests {
         assert_eq!(group_name(groups, 105).as_deref(), Some("kvm"));
         assert_eq!(group_name(groups, 7), None);
         let hint = |group: Option<&str>, mode| {
-            no_permission(group.map(str::to_owned), mode)
-                .hint()
-                .unwrap()
+            no_permission(group.map(str::to_owned), mode).hint().unwrap()
         };
         assert!(hint(Some("kvm"), 0o20660).contains("usermod -aG kvm"));
         assert!(hint(Some("kvm"), 0o20600).contains("setfacl"));

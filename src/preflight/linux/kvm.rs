@@ -32,20 +32,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Opens KVM, creates a VM of one vCPU, times it, and throws it away.
 pub(super) fn probe() -> Verdict {
     let (sender, receiver) = mpsc::channel();
-    let spawned = thread::Builder::new()
-        .name("kvm-probe".into())
-        .spawn(move || sender.send(probe_here()));
+    let spawned =
+        thread::Builder::new().name("kvm-probe".into()).spawn(move || sender.send(probe_here()));
     if let Err(error) = spawned {
         let why = format!("starting the probe: {error}");
         return Verdict::Broken { why };
     }
     // KVM_RUN has no time limit. If it does not return, its thread is given
     // up, with the VM that it owns: it ends with this process, at the latest.
-    receiver
-        .recv_timeout(PATIENCE)
-        .unwrap_or_else(|_| Verdict::Broken {
-            why: format!("a guest of a few instructions did not end within {PATIENCE:?}"),
-        })
+    receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| Verdict::Broken {
+        why: format!("a guest of a few instructions did not end within {PATIENCE:?}"),
+    })
 }
 
 fn probe_here() -> Verdict {
@@ -77,9 +74,7 @@ fn measure(kvm: &Kvm) -> Result<Verdict, String> {
             return Ok(Verdict::Interpreted { micros_per_10k });
         }
     }
-    Ok(Verdict::Usable {
-        micros_per_10k: Some(micros_per_10k),
-    })
+    Ok(Verdict::Usable { micros_per_10k: Some(micros_per_10k) })
 }
 
 fn best_of(
@@ -134,15 +129,9 @@ impl Guest {
         // it, so whatever the guest did to it would alias no reference.
         unsafe { vm.set_user_memory_region(region) }
             .map_err(|error| format!("giving a VM memory: {error}"))?;
-        let vcpu = vm
-            .create_vcpu(0)
-            .map_err(|error| format!("creating a vCPU: {error}"))?;
+        let vcpu = vm.create_vcpu(0).map_err(|error| format!("creating a vCPU: {error}"))?;
         arch::prepare(&vm, &vcpu).map_err(|error| format!("setting up a vCPU: {error}"))?;
-        Ok(Self {
-            vcpu,
-            _vm: vm,
-            _memory: memory,
-        })
+        Ok(Self { vcpu, _vm: vm, _memory: memory })
     }
 
     /// Runs so many rounds of the loop.

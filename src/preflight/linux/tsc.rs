@@ -71,10 +71,7 @@ mod x86 {
             .min_by_key(|(before, _, after)| after.saturating_sub(*before))?;
         let (before, time, after) = best;
         let nanos = u64::try_from(time.tv_sec).ok()? * 1_000_000_000 + time.tv_nsec as u64;
-        Some(Anchor {
-            ticks: before + after.saturating_sub(before) / 2,
-            nanos,
-        })
+        Some(Anchor { ticks: before + after.saturating_sub(before) / 2, nanos })
     }
 
     fn ticks() -> u64 {

@@ -38,26 +38,14 @@ fn kinds_and_metadata() {
         .entry(&special(b"null", b'3', (1, 3)))
         .entry(&special(b"disk", b'4', (259, 1_000_000)))
         .entry(&special(b"pipe", b'6', (0, 0)))
-        .entry(&Entry {
-            name: b"old",
-            mtime: -1,
-            flag: 0,
-            ..Entry::default()
-        })
-        .entry(&Entry {
-            name: b"v7dir/",
-            flag: 0,
-            ..Entry::default()
-        });
+        .entry(&Entry { name: b"old", mtime: -1, flag: 0, ..Entry::default() })
+        .entry(&Entry { name: b"v7dir/", flag: 0, ..Entry::default() });
     let image = image(&tar);
     let root = image.get("");
     assert_eq!((root.mode, root.uid, root.gid), (0o041_777, 7, 8));
     assert_eq!(root.mtime, (5, 0));
     let su = image.get("bin/su");
-    assert_eq!(
-        (su.mode, su.uid, su.gid),
-        (0o106_755, 70_000, 4_000_000_000)
-    );
+    assert_eq!((su.mode, su.uid, su.gid), (0o106_755, 70_000, 4_000_000_000));
     assert_eq!((&su.data[..], su.size, su.nlink), (&b"elf"[..], 3, 1));
     assert_eq!(su.mtime, (1_700_000_000, 0));
     let link = image.get("link");
@@ -77,28 +65,14 @@ fn kinds_and_metadata() {
 #[test]
 fn files_of_all_sizes() {
     let mut tar = Tar::new();
-    let sizes = [
-        0,
-        1,
-        511,
-        512,
-        513,
-        4095,
-        4096,
-        4097,
-        1 << 20,
-        (3 << 20) + 7,
-    ];
+    let sizes = [0, 1, 511, 512, 513, 4095, 4096, 4097, 1 << 20, (3 << 20) + 7];
     let content = |size: usize| (0..size).map(|i| (i * 7 + size) as u8).collect::<Vec<_>>();
     for size in sizes {
         tar = tar.file(&format!("f{size}"), &content(size));
     }
     let image = image(&tar);
     for size in sizes {
-        assert!(
-            image.get(&format!("f{size}")).data == content(size),
-            "{size}"
-        );
+        assert!(image.get(&format!("f{size}")).data == content(size), "{size}");
     }
 }
 
@@ -137,30 +111,18 @@ fn hard_links() {
 
 #[test]
 fn a_link_keeps_what_was_replaced_later() {
-    let tar = Tar::new()
-        .file("a", b"one")
-        .hardlink("b", "a")
-        .file("a", b"two");
+    let tar = Tar::new().file("a", b"one").hardlink("b", "a").file("a", b"two");
     let image = image(&tar);
-    assert_eq!(
-        (&image.get("b").data[..], image.get("b").nlink),
-        (&b"one"[..], 1)
-    );
+    assert_eq!((&image.get("b").data[..], image.get("b").nlink), (&b"one"[..], 1));
     assert_eq!(image.get("a").data, b"two");
 }
 
 #[test]
 fn links_to_nothing_are_refused_by_both_names() {
     let message = refusal(&Tar::new().hardlink("x", "gone/y"));
-    assert_eq!(
-        message,
-        r#"cannot link "x" to "gone/y": the layer has no such file before it"#
-    );
+    assert_eq!(message, r#"cannot link "x" to "gone/y": the layer has no such file before it"#);
     for target in ["later", "w", "d", "", "/", "../a", "n\u{0}"] {
-        let tar = Tar::new()
-            .dir("d")
-            .file(".wh.w", b"")
-            .pax(&[("linkpath", target.as_bytes())]);
+        let tar = Tar::new().dir("d").file(".wh.w", b"").pax(&[("linkpath", target.as_bytes())]);
         let message = refusal(&tar.hardlink("x", "?").file("later", b""));
         assert!(target.is_empty() || message.contains("link"), "{message}");
     }
@@ -173,13 +135,7 @@ fn the_last_of_equal_names_wins() {
         .file("f", b"second")
         .dir("d")
         .file("d/kept", b"")
-        .entry(&Entry {
-            name: b"d",
-            flag: b'5',
-            mode: 0o700,
-            uid: 9,
-            ..Entry::default()
-        })
+        .entry(&Entry { name: b"d", flag: b'5', mode: 0o700, uid: 9, ..Entry::default() })
         .dir("e")
         .file("e/x/y", b"")
         .file("e", b"now a file")
@@ -198,11 +154,7 @@ fn the_last_of_equal_names_wins() {
 
 #[test]
 fn a_directory_that_comes_back_is_empty() {
-    let tar = Tar::new()
-        .file("d/old", b"")
-        .file("d", b"")
-        .dir("d")
-        .file("d/new", b"");
+    let tar = Tar::new().file("d/old", b"").file("d", b"").dir("d").file("d/new", b"");
     let image = image(&tar);
     assert_eq!(image.paths(), ["d", "d/new"]);
 }
@@ -222,25 +174,14 @@ fn missing_parents() {
 
 #[test]
 fn large_directories() {
-    for (count, length) in [
-        (1, 255),
-        (13, 255),
-        (15, 255),
-        (16, 255),
-        (2000, 20),
-        (9000, 4),
-    ] {
+    for (count, length) in [(1, 255), (13, 255), (15, 255), (16, 255), (2000, 20), (9000, 4)] {
         let mut tar = Tar::new();
         let name = |n: usize| format!("{n:0length$}");
         // Not in their order, and some sort before "." and "..".
         for n in (0..count).rev() {
             tar = tar.file(&format!("d/{}", name(n)), b"");
         }
-        tar = tar
-            .file("d/!", b"")
-            .file("d/.-", b"")
-            .file("d/...", b"")
-            .file("d/.\u{1}", b"");
+        tar = tar.file("d/!", b"").file("d/.-", b"").file("d/...", b"").file("d/.\u{1}", b"");
         let image = image(&tar);
         assert_eq!(image.paths().len(), count + 5);
         assert!((0..count).all(|n| image.has(&format!("d/{}", name(n)))));
@@ -261,13 +202,8 @@ fn an_empty_layer() {
 fn equal_input_gives_equal_images() {
     let mut tar = Tar::new();
     for n in 0..500 {
-        let xattrs = [
-            ("SCHILY.xattr.user.b", &[n as u8][..]),
-            ("SCHILY.xattr.user.a", b"2"),
-        ];
-        tar = tar
-            .pax(&xattrs)
-            .file(&format!("{}/{n}", n % 7), &[n as u8; 50]);
+        let xattrs = [("SCHILY.xattr.user.b", &[n as u8][..]), ("SCHILY.xattr.user.a", b"2")];
+        tar = tar.pax(&xattrs).file(&format!("{}/{n}", n % 7), &[n as u8; 50]);
     }
     let limits = Limits::default();
     let one = super::image_bytes(&tar.finished(), &limits).expect("accepted");
@@ -289,8 +225,7 @@ fn half_an_image_is_none() {
     let (kept_2, file) = named();
     convert(&tar.finished()[..], &file, &Limits::default()).expect("accepted");
     assert!(looks_whole(&file).expect("readable"));
-    file.set_len(file.metadata().expect("metadata").len() - 4096)
-        .expect("cut");
+    file.set_len(file.metadata().expect("metadata").len() - 4096).expect("cut");
     assert!(!looks_whole(&file).expect("readable"));
     drop((kept, kept_2));
 }

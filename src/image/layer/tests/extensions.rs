@@ -35,25 +35,12 @@ fn pax_overrides() {
             ("mtime", b"1234567890.123456789"),
             ("comment", b"a\nb"),
         ])
-        .raw(&Entry {
-            name: b"other",
-            data: b"12345",
-            size: Some(1),
-            ..Entry::default()
-        })
+        .raw(&Entry { name: b"other", data: b"12345", size: Some(1), ..Entry::default() })
         .pax(&[("linkpath", b"to"), ("path", b"gone"), ("path", b"")])
-        .raw(&Entry {
-            name: b"link",
-            flag: b'2',
-            link: b"elsewhere",
-            ..Entry::default()
-        });
+        .raw(&Entry { name: b"link", flag: b'2', link: b"elsewhere", ..Entry::default() });
     let image = image(&tar);
     let real = image.get("real");
-    assert_eq!(
-        (real.uid, real.gid, &real.data[..]),
-        (3_000_000_000, 70_000, &b"12345"[..])
-    );
+    assert_eq!((real.uid, real.gid, &real.data[..]), (3_000_000_000, 70_000, &b"12345"[..]));
     assert_eq!(real.mtime, (1_234_567_890, 123_456_789));
     assert_eq!(image.get("link").data, b"to");
     assert_eq!(image.paths(), ["link", "real"]);
@@ -100,9 +87,7 @@ fn global_headers_are_skipped() {
 
 #[test]
 fn attributes() {
-    let capability = [
-        1, 0, 0, 2, 0, b'\n', 0, 0, 0, b'=', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    ];
+    let capability = [1, 0, 0, 2, 0, b'\n', 0, 0, 0, b'=', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let acl = [2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255];
     let long = "n".repeat(250);
     let long = format!("SCHILY.xattr.user.{long}");
@@ -167,16 +152,10 @@ fn attributes_the_overlay_would_obey_are_dropped() {
             ("SCHILY.xattr.system.nfs4_acl", b"x"),
         ])
         .dir("d")
-        .pax(&[
-            ("SCHILY.xattr.user.x", b"1"),
-            ("SCHILY.xattr.system.posix_acl_access", b""),
-        ])
+        .pax(&[("SCHILY.xattr.user.x", b"1"), ("SCHILY.xattr.system.posix_acl_access", b"")])
         .symlink("s", "x");
     let (image, summary) = summary(&tar);
-    assert_eq!(
-        image.get("d").xattrs.keys().collect::<Vec<_>>(),
-        [&b"trusted.overlayed"[..]]
-    );
+    assert_eq!(image.get("d").xattrs.keys().collect::<Vec<_>>(), [&b"trusted.overlayed"[..]]);
     assert!(image.get("s").xattrs.is_empty());
     assert_eq!(summary.dropped_xattrs, 7);
 }
@@ -187,10 +166,7 @@ fn attributes_that_cannot_be_kept_are_refused() {
         let key = format!("SCHILY.xattr.{name}");
         refusal(&Tar::new().pax(&[(&key, value)]).file("f", b""))
     };
-    assert_eq!(
-        refused("user.", b""),
-        r#""f": extended attribute "user.": it has no name"#
-    );
+    assert_eq!(refused("user.", b""), r#""f": extended attribute "user.": it has no name"#);
     assert!(refused(&format!("user.{}", "n".repeat(251)), b"").contains("longer than 255"));
     assert!(refused("user.x", &[0; 65_536]).contains("longer than 65535"));
     assert!(refused("user.a\0b", b"").contains("NUL"));
@@ -200,21 +176,14 @@ fn attributes_that_cannot_be_kept_are_refused() {
     assert!(refusal(&Tar::new().pax(&many).file("f", b"")).contains("too long together"));
     let mut tar = Tar::new();
     for n in 0..100 {
-        tar = tar
-            .pax(&[("SCHILY.xattr.user.x", &[n; 500])])
-            .file("f", b"");
+        tar = tar.pax(&[("SCHILY.xattr.user.x", &[n; 500])]).file("f", b"");
     }
-    let limits = Limits {
-        max_xattr_bytes: 10_000,
-        ..Limits::default()
-    };
+    let limits = Limits { max_xattr_bytes: 10_000, ..Limits::default() };
     assert!(refusal_with(&tar, &limits).contains("more than 10000 bytes of extended attributes"));
     // Equal sets are kept once.
     let mut tar = Tar::new();
     for n in 0..100 {
-        tar = tar
-            .pax(&[("SCHILY.xattr.user.x", &[1; 500])])
-            .file(&format!("{n}"), b"");
+        tar = tar.pax(&[("SCHILY.xattr.user.x", &[1; 500])]).file(&format!("{n}"), b"");
     }
     assert!(super::try_with(&tar, &limits).is_ok());
 }

@@ -16,35 +16,20 @@ fn error(bytes: &[u8]) -> String {
 
 #[test]
 fn what_is_no_tar() {
-    assert_eq!(
-        error(&[b'x'; 4096]),
-        "not a tar archive: no valid header at byte 0"
-    );
-    assert_eq!(
-        error(b"<html>"),
-        "the tar ends in the middle of \"a header\""
-    );
+    assert_eq!(error(&[b'x'; 4096]), "not a tar archive: no valid header at byte 0");
+    assert_eq!(error(b"<html>"), "the tar ends in the middle of \"a header\"");
     let mut bytes = Tar::new().file("f", b"").file("g", b"").bytes;
     bytes[512 + 3] ^= 1;
-    assert_eq!(
-        error(&bytes),
-        "not a tar archive: no valid header at byte 512"
-    );
+    assert_eq!(error(&bytes), "not a tar archive: no valid header at byte 512");
     let mut bytes = Tar::new().file("f", b"").bytes;
     bytes.resize(1024, 0);
     bytes.extend_from_slice(&Tar::new().file("g", b"").bytes);
-    assert_eq!(
-        error(&bytes),
-        "not a tar archive: no valid header at byte 1024"
-    );
+    assert_eq!(error(&bytes), "not a tar archive: no valid header at byte 1024");
 }
 
 #[test]
 fn every_truncation() {
-    let tar = Tar::new()
-        .dir("d")
-        .file("d/f", &[7; 700])
-        .symlink(&"s".repeat(150), "t");
+    let tar = Tar::new().dir("d").file("d/f", &[7; 700]).symlink(&"s".repeat(150), "t");
     let bytes = tar.finished();
     let end = tar.bytes.len();
     let mut accepted = Vec::new();
@@ -81,10 +66,7 @@ fn what_follows_the_archive_is_read() {
     let file = tempfile::tempfile().expect("a temporary file");
     convert(Counting(&bytes, &mut read), &file, &Limits::default()).expect("accepted");
     assert_eq!(read, bytes.len());
-    let limits = Limits {
-        max_bytes: 1_000_000,
-        ..Limits::default()
-    };
+    let limits = Limits { max_bytes: 1_000_000, ..Limits::default() };
     let error = convert(&bytes[..], &file, &limits).expect_err("too much");
     assert!(error.to_string().contains("bytes behind it"), "{error}");
 }
@@ -120,10 +102,7 @@ fn readers_that_give_little() {
             self.0.read(&mut into[..n])
         }
     }
-    let tar = Tar::new()
-        .file("f", &[3; 100_000])
-        .symlink(&"s".repeat(200), "t")
-        .finished();
+    let tar = Tar::new().file("f", &[3; 100_000]).symlink(&"s".repeat(200), "t").finished();
     let (whole, _) = image_bytes(&tar, &Limits::default()).expect("accepted");
     let mut file = tempfile::tempfile().expect("a temporary file");
     convert(Dripping(&tar, 0), &file, &Limits::default()).expect("accepted");
@@ -135,12 +114,7 @@ fn readers_that_give_little() {
 
 #[test]
 fn limits() {
-    let limits = Limits {
-        max_entries: 3,
-        max_bytes: 10_000,
-        max_path: 10,
-        ..Limits::default()
-    };
+    let limits = Limits { max_entries: 3, max_bytes: 10_000, max_path: 10, ..Limits::default() };
     let tar = Tar::new().file("a", b"").file("b", b"").file("c", b"");
     assert!(super::try_with(&tar, &limits).is_ok());
     let message = refusal_with(&tar.clone().file("d", b""), &limits);
@@ -149,10 +123,7 @@ fn limits() {
     let message = refusal_with(&tar.file("a", b""), &limits);
     assert_eq!(message, r#""a": the layer has more than 3 entries"#);
     let message = refusal_with(&Tar::new().file("a", &[0; 10_001]), &limits);
-    assert_eq!(
-        message,
-        r#""a": the layer has more than 10000 bytes of file data"#
-    );
+    assert_eq!(message, r#""a": the layer has more than 10000 bytes of file data"#);
     // In whole blocks, since that is what the disk gets.
     let message = refusal_with(&Tar::new().file("a", b"1").file("b", &[0; 5000]), &limits);
     assert!(message.contains("\"b\""), "{message}");
@@ -163,11 +134,7 @@ fn limits() {
 #[test]
 fn a_stated_size_is_refused_before_it_is_written() {
     for size in [1 << 40, 1 << 62, u64::MAX / 2] {
-        let tar = Tar::new().raw(&Entry {
-            name: b"f",
-            size: Some(size),
-            ..Entry::default()
-        });
+        let tar = Tar::new().raw(&Entry { name: b"f", size: Some(size), ..Entry::default() });
         assert!(refusal(&tar).contains("bytes of file data"));
     }
 }
@@ -175,12 +142,8 @@ fn a_stated_size_is_refused_before_it_is_written() {
 #[test]
 fn extended_headers_are_capped() {
     for flag in [b'x', b'L', b'K'] {
-        let tar = Tar::new().raw(&Entry {
-            name: b"h",
-            flag,
-            size: Some(1 << 33),
-            ..Entry::default()
-        });
+        let tar =
+            Tar::new().raw(&Entry { name: b"h", flag, size: Some(1 << 33), ..Entry::default() });
         assert!(refusal(&tar).contains("1048576 bytes in one extended header"));
     }
 }
@@ -197,12 +160,7 @@ fn damaged_extended_headers() {
         b"99999999999999999999999 path=a\n",
         b"\n",
     ] {
-        let tar = Tar::new().raw(&Entry {
-            name: b"h",
-            flag: b'x',
-            data,
-            ..Entry::default()
-        });
+        let tar = Tar::new().raw(&Entry { name: b"h", flag: b'x', data, ..Entry::default() });
         let message = refusal(&tar.file("f", b""));
         assert_eq!(message, "\"h\": its extended header is damaged");
     }
@@ -226,29 +184,14 @@ fn bad_numbers() {
     };
     assert_eq!(with(100, b"9", b'0'), "\"f\": its mode is no number");
     assert_eq!(with(108, b"x", b'0'), "\"f\": its uid is no valid user ID");
-    assert_eq!(
-        with(108, &[0xff; 8], b'0'),
-        "\"f\": its uid is no valid user ID"
-    );
+    assert_eq!(with(108, &[0xff; 8], b'0'), "\"f\": its uid is no valid user ID");
     let last = [0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff];
-    assert_eq!(
-        with(116, &last, b'0'),
-        "\"f\": its gid is no valid group ID"
-    );
+    assert_eq!(with(116, &last, b'0'), "\"f\": its gid is no valid group ID");
     assert_eq!(with(124, &[0xff; 12], b'0'), "\"f\": its size is no number");
     assert_eq!(with(136, b"1x", b'0'), "\"f\": its time is no number");
-    assert_eq!(
-        with(329, b"10000", b'3'),
-        "\"f\": its device number is out of range"
-    );
-    assert_eq!(
-        with(337, b"4000000", b'4'),
-        "\"f\": its device number is out of range"
-    );
-    assert_eq!(
-        with(329, &[0xff; 8], b'3'),
-        "\"f\": its device number is negative"
-    );
+    assert_eq!(with(329, b"10000", b'3'), "\"f\": its device number is out of range");
+    assert_eq!(with(337, b"4000000", b'4'), "\"f\": its device number is out of range");
+    assert_eq!(with(329, &[0xff; 8], b'3'), "\"f\": its device number is negative");
     let uid = Tar::new().pax(&[("uid", b"4294967295")]).file("f", b"");
     assert_eq!(refusal(&uid), "\"f\": its uid is no valid user ID");
 }
@@ -256,16 +199,9 @@ fn bad_numbers() {
 #[test]
 fn unknown_types_are_named() {
     for flag in *b"VMDNXs9" {
-        let tar = Tar::new().raw(&Entry {
-            name: b"f",
-            flag,
-            ..Entry::default()
-        });
+        let tar = Tar::new().raw(&Entry { name: b"f", flag, ..Entry::default() });
         let flag = char::from(flag);
-        assert_eq!(
-            refusal(&tar),
-            format!("\"f\": tar entries of type {flag:?} are not supported")
-        );
+        assert_eq!(refusal(&tar), format!("\"f\": tar entries of type {flag:?} are not supported"));
     }
 }
 
@@ -273,10 +209,7 @@ fn unknown_types_are_named() {
 fn messages_are_fit_for_a_terminal() {
     let tar = Tar::new().file("../\u{1b}[2J\n\u{202e}", b"");
     let message = refusal(&tar);
-    assert!(
-        message.is_ascii() && !message.contains('\u{1b}'),
-        "{message}"
-    );
+    assert!(message.is_ascii() && !message.contains('\u{1b}'), "{message}");
     assert!(refusal(&Tar::new().file("../é", b"")).contains('é'));
 }
 

@@ -46,12 +46,7 @@ fn seeds() -> Vec<Vec<u8>> {
             ("GNU.sparse.realsize", b"10000"),
         ])
         .file("x", &sparse)
-        .entry(&Entry {
-            name: b"dev",
-            flag: b'3',
-            device: (1, 3),
-            ..Entry::default()
-        })
+        .entry(&Entry { name: b"dev", flag: b'3', device: (1, 3), ..Entry::default() })
         .file(".wh.d", b"");
     let small = Tar::new().file("a", b"1").dir("b").file("b/c", b"2");
     vec![rich.finished(), small.finished()]
@@ -71,11 +66,7 @@ fn fix_checksums(bytes: &mut [u8]) {
 #[test]
 fn no_damage_panics_or_takes_long() {
     let seeds = seeds();
-    let limits = Limits {
-        max_bytes: 8 << 20,
-        max_entries: 10_000,
-        ..Limits::default()
-    };
+    let limits = Limits { max_bytes: 8 << 20, max_entries: 10_000, ..Limits::default() };
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut accepted = 0;
     let rounds = 6000;
@@ -119,8 +110,5 @@ fn no_damage_panics_or_takes_long() {
         assert!(start.elapsed() < Duration::from_secs(10), "round {round}");
     }
     // Both ways out must have been met often, or the damage is not well chosen.
-    assert!(
-        (rounds / 20..rounds * 19 / 20).contains(&accepted),
-        "{accepted}"
-    );
+    assert!((rounds / 20..rounds * 19 / 20).contains(&accepted), "{accepted}");
 }

@@ -6,10 +6,7 @@ use super::{Tar, image, refusal, refusal_with, try_with};
 use crate::image::layer::Limits;
 
 fn named(name: &[u8]) -> Tar {
-    Tar::new().entry(&Entry {
-        name,
-        ..Entry::default()
-    })
+    Tar::new().entry(&Entry { name, ..Entry::default() })
 }
 
 #[test]
@@ -32,10 +29,7 @@ fn long_names_and_paths() {
     let longest = "n".repeat(255);
     assert_eq!(image(&named(longest.as_bytes())).paths(), [longest.clone()]);
     let message = refusal(&named(&[b'n'; 256]));
-    assert!(
-        message.ends_with("a name in it is longer than 255 bytes"),
-        "{message}"
-    );
+    assert!(message.ends_with("a name in it is longer than 255 bytes"), "{message}");
     assert!(message.len() < 400);
     let deep = "d/".repeat(2047) + "f";
     assert_eq!(image(&named(deep.as_bytes())).paths().len(), 2048);
@@ -44,10 +38,7 @@ fn long_names_and_paths() {
 
 #[test]
 fn very_deep_trees_do_not_recurse() {
-    let limits = Limits {
-        max_path: 1 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits { max_path: 1 << 20, ..Limits::default() };
     let path = "d/".repeat(20_000) + "f";
     let tar = named(path.as_bytes());
     let (bytes, summary) = super::image_bytes(&tar.finished(), &limits).expect("accepted");
@@ -59,10 +50,7 @@ fn very_deep_trees_do_not_recurse() {
 fn escapes_are_refused_by_name() {
     for name in ["..", "../x", "a/../b", "/..", "a/..", "./../x"] {
         let message = refusal(&named(name.as_bytes()));
-        assert_eq!(
-            message,
-            format!("refused path {name:?}: it holds a .. component")
-        );
+        assert_eq!(message, format!("refused path {name:?}: it holds a .. component"));
     }
     let nul = Tar::new().pax(&[("path", b"a\0b")]).file("x", b"");
     assert_eq!(refusal(&nul), r#"refused path "a\0b": it holds a NUL byte"#);
@@ -90,16 +78,9 @@ fn nothing_lies_below_a_file() {
     for tar in [
         Tar::new().file("f", b""),
         Tar::new().hardlink("f", "g"),
-        Tar::new().entry(&Entry {
-            name: b"f",
-            flag: b'3',
-            device: (1, 3),
-            ..Entry::default()
-        }),
+        Tar::new().entry(&Entry { name: b"f", flag: b'3', device: (1, 3), ..Entry::default() }),
     ] {
-        let tar = Tar {
-            bytes: [Tar::new().file("g", b"").bytes, tar.bytes].concat(),
-        };
+        let tar = Tar { bytes: [Tar::new().file("g", b"").bytes, tar.bytes].concat() };
         let message = refusal(&tar.file("f/x", b""));
         assert_eq!(message, r#""f/x" lies below "f", which is not a directory"#);
     }
@@ -131,15 +112,9 @@ fn symlinks_on_the_way_are_followed_inside_the_layer() {
 
 #[test]
 fn the_last_component_is_never_followed() {
-    let tar = Tar::new()
-        .file("t", b"target")
-        .symlink("s", "t")
-        .file("s", b"new");
+    let tar = Tar::new().file("t", b"target").symlink("s", "t").file("s", b"new");
     let image = image(&tar);
-    assert_eq!(
-        (&image.get("t").data[..], &image.get("s").data[..]),
-        (&b"target"[..], &b"new"[..])
-    );
+    assert_eq!((&image.get("t").data[..], &image.get("s").data[..]), (&b"target"[..], &b"new"[..]));
 }
 
 #[test]
@@ -160,12 +135,7 @@ fn loops_and_long_ways_are_refused() {
         let message = refusal(&tar);
         assert!(message.contains("symlinks"), "{message}");
     };
-    refused(
-        Tar::new()
-            .symlink("a", "b")
-            .symlink("b", "a")
-            .file("a/x", b""),
-    );
+    refused(Tar::new().symlink("a", "b").symlink("b", "a").file("a/x", b""));
     refused(Tar::new().symlink("a", "a/a").file("a/x", b""));
     refused(Tar::new().symlink("a", &"x/".repeat(1000)).file("a/x", b""));
     let mut tar = Tar::new();
@@ -178,15 +148,9 @@ fn loops_and_long_ways_are_refused() {
 
 #[test]
 fn implied_directories_count_as_entries() {
-    let limits = Limits {
-        max_entries: 100,
-        ..Limits::default()
-    };
+    let limits = Limits { max_entries: 100, ..Limits::default() };
     let deep = "d/".repeat(200) + "f";
     let message = refusal_with(&named(deep.as_bytes()), &limits);
-    assert!(
-        message.ends_with("the layer has more than 100 entries"),
-        "{message}"
-    );
+    assert!(message.ends_with("the layer has more than 100 entries"), "{message}");
     assert!(try_with(&named(b"a/b"), &limits).is_ok());
 }

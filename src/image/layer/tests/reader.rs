@@ -55,11 +55,7 @@ impl Image {
         let mut inos: BTreeMap<u32, u64> = BTreeMap::new();
         while let Some((path, nid, parent)) = todo.pop() {
             let (node, ino) = disk.node(nid);
-            assert_eq!(
-                *inos.entry(ino).or_insert(nid),
-                nid,
-                "inode numbers are unique"
-            );
+            assert_eq!(*inos.entry(ino).or_insert(nid), nid, "inode numbers are unique");
             *names.entry(nid).or_default() += 1;
             if node.is(0o040_000) {
                 subdirs.entry(nid).or_default();
@@ -74,11 +70,8 @@ impl Image {
                             if kind == 2 {
                                 *subdirs.entry(nid).or_default() += 1;
                             }
-                            let path = if path.is_empty() {
-                                name
-                            } else {
-                                [&path[..], &name].join(&b'/')
-                            };
+                            let path =
+                                if path.is_empty() { name } else { [&path[..], &name].join(&b'/') };
                             todo.push((path, child, nid));
                         }
                     }
@@ -128,12 +121,7 @@ struct Disk {
 
 impl Disk {
     fn new(bytes: Vec<u8>) -> Self {
-        let mut disk = Self {
-            bytes,
-            meta: 0,
-            root: 0,
-            inodes: 0,
-        };
+        let mut disk = Self { bytes, meta: 0, root: 0, inodes: 0 };
         assert_eq!(disk.u32(1024), 0xE0F5_E1E2, "magic");
         let mut block = disk.bytes[1024..BLOCK].to_vec();
         block[4..8].fill(0);
@@ -165,11 +153,7 @@ impl Disk {
         let format = self.u16(at);
         assert_eq!(format & 1, 1, "extended");
         let xattr_words = usize::from(self.u16(at + 2));
-        let xattr_len = if xattr_words == 0 {
-            0
-        } else {
-            12 + 4 * (xattr_words - 1)
-        };
+        let xattr_len = if xattr_words == 0 { 0 } else { 12 + 4 * (xattr_words - 1) };
         let mode = self.u16(at + 4);
         let size = self.u64(at + 8);
         let union = self.u32(at + 16);
@@ -205,12 +189,8 @@ impl Disk {
                 if length > tail {
                     node.data = self.bytes[start..start + length - tail].to_vec();
                 }
-                assert!(
-                    tail > 0 && behind % BLOCK + tail <= BLOCK,
-                    "tail in two blocks"
-                );
-                node.data
-                    .extend_from_slice(&self.bytes[behind..behind + tail]);
+                assert!(tail > 0 && behind % BLOCK + tail <= BLOCK, "tail in two blocks");
+                node.data.extend_from_slice(&self.bytes[behind..behind + tail]);
             }
             (8, 4) => self.chunks(&mut node, union, behind),
             other => panic!("layout {other:?}"),
@@ -237,8 +217,7 @@ impl Disk {
                 node.data.resize(node.data.len() + length, 0);
             } else {
                 let start = addr as usize * BLOCK;
-                node.data
-                    .extend_from_slice(&self.bytes[start..start + length]);
+                node.data.extend_from_slice(&self.bytes[start..start + length]);
             }
         }
     }
@@ -282,11 +261,7 @@ impl Disk {
             for number in 0..count {
                 let at = number * 12;
                 let start = word(at + 8);
-                let end = if number + 1 < count {
-                    word(at + 20)
-                } else {
-                    block.len()
-                };
+                let end = if number + 1 < count { word(at + 20) } else { block.len() };
                 let name = &block[start..end];
                 let name = name.split(|&b| b == 0).next().expect("a name");
                 assert!((1..=255).contains(&name.len()), "name length");

@@ -45,20 +45,11 @@ impl Tar {
     }
 
     pub(super) fn file(self, name: &str, data: &[u8]) -> Self {
-        self.entry(&Entry {
-            name: name.as_bytes(),
-            data,
-            ..Entry::default()
-        })
+        self.entry(&Entry { name: name.as_bytes(), data, ..Entry::default() })
     }
 
     pub(super) fn dir(self, name: &str) -> Self {
-        self.entry(&Entry {
-            name: name.as_bytes(),
-            flag: b'5',
-            mode: 0o755,
-            ..Entry::default()
-        })
+        self.entry(&Entry { name: name.as_bytes(), flag: b'5', mode: 0o755, ..Entry::default() })
     }
 
     pub(super) fn symlink(self, name: &str, target: &str) -> Self {
@@ -136,12 +127,7 @@ impl Tar {
         for (key, value) in records {
             data.extend_from_slice(&record(key, value));
         }
-        self.raw(&Entry {
-            name: b"PaxHeaders/x",
-            flag: b'x',
-            data: &data,
-            ..Entry::default()
-        })
+        self.raw(&Entry { name: b"PaxHeaders/x", flag: b'x', data: &data, ..Entry::default() })
     }
 
     /// The tar with the two blocks that end it.

@@ -33,10 +33,7 @@ fn fsck_finds_nothing() {
         .symlink("long", &"t".repeat(3000))
         .file(".wh.gone", b"")
         .file("d/.wh..wh..opq", b"")
-        .pax(&[
-            ("SCHILY.xattr.user.large", &[1; 9000]),
-            ("SCHILY.xattr.user.b", b"2"),
-        ])
+        .pax(&[("SCHILY.xattr.user.large", &[1; 9000]), ("SCHILY.xattr.user.b", b"2")])
         .file("x", b"");
     for n in 0..3000 {
         tar = tar.file(&format!("many/{n}"), b"");
@@ -47,21 +44,10 @@ fn fsck_finds_nothing() {
     let into = tempfile::tempdir().expect("a temporary directory");
     let tree = into.path().join("tree");
     let extract = format!("--extract={}", tree.display());
-    run(Command::new("fsck.erofs")
-        .args([&extract, "--no-preserve"])
-        .arg(kept.path()));
+    run(Command::new("fsck.erofs").args([&extract, "--no-preserve"]).arg(kept.path()));
     assert_eq!(fs::read(tree.join("d/g")).expect("extracted"), [5; 10_000]);
-    assert_eq!(
-        fs::read_dir(tree.join("many")).expect("extracted").count(),
-        3000
-    );
-    assert_eq!(
-        fs::read_link(tree.join("long"))
-            .expect("extracted")
-            .as_os_str()
-            .len(),
-        3000
-    );
+    assert_eq!(fs::read_dir(tree.join("many")).expect("extracted").count(), 3000);
+    assert_eq!(fs::read_link(tree.join("long")).expect("extracted").as_os_str().len(), 3000);
 }
 
 /// Compares a real layer entry by entry with what `umoci` unpacks. `MVM_TEST_LAYER` names the
@@ -80,12 +66,8 @@ fn a_real_layer_is_what_umoci_unpacks() {
     let image = format!("{}:x", oci.display());
     run(Command::new("umoci").arg("init").arg("--layout").arg(&oci));
     run(Command::new("umoci").args(["new", "--image", &image]));
-    run(Command::new("umoci")
-        .args(["raw", "add-layer", "--image", &image])
-        .arg(&layer));
-    run(Command::new("umoci")
-        .args(["raw", "unpack", "--image", &image])
-        .arg(&tree));
+    run(Command::new("umoci").args(["raw", "add-layer", "--image", &image]).arg(&layer));
+    run(Command::new("umoci").args(["raw", "unpack", "--image", &image]).arg(&tree));
     let tar = fs::read(layer).expect("the layer");
     let (bytes, _) = image_bytes(&tar, &Limits::default()).expect("accepted");
     let ours = Image::read(bytes).nodes;
@@ -101,11 +83,7 @@ fn a_real_layer_is_what_umoci_unpacks() {
         if ours.is(0o040_000) {
             ours.size = theirs.size;
         }
-        assert!(
-            ours == *theirs,
-            "{}: {ours:?} {theirs:?}",
-            path.escape_ascii()
-        );
+        assert!(ours == *theirs, "{}: {ours:?} {theirs:?}", path.escape_ascii());
     }
     println!("compared {} entries", theirs.len());
 }
@@ -119,11 +97,7 @@ fn walk(dir: &Path, path: &mut Vec<u8>, found: &mut BTreeMap<Vec<u8>, Node>) {
     let mode = meta.mode() as u16;
     let data = match mode >> 12 {
         8 => fs::read(dir).expect("content"),
-        10 => fs::read_link(dir)
-            .expect("target")
-            .as_os_str()
-            .as_bytes()
-            .to_vec(),
+        10 => fs::read_link(dir).expect("target").as_os_str().as_bytes().to_vec(),
         _ => Vec::new(),
     };
     let mut xattrs = BTreeMap::new();
@@ -135,10 +109,7 @@ fn walk(dir: &Path, path: &mut Vec<u8>, found: &mut BTreeMap<Vec<u8>, Node>) {
         value.truncate(length);
         xattrs.insert(name.to_vec(), value);
     }
-    let (major, minor) = (
-        rustix::fs::major(meta.rdev()),
-        rustix::fs::minor(meta.rdev()),
-    );
+    let (major, minor) = (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
     let node = Node {
         nid: 0,
         mode,

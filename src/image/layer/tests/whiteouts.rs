@@ -6,11 +6,7 @@ use super::{Tar, image, refusal, summary};
 
 #[test]
 fn a_whiteout_becomes_a_device() {
-    let (image, summary) = summary(
-        &Tar::new()
-            .file("a/.wh.gone", b"ignored data")
-            .file("b", b"x"),
-    );
+    let (image, summary) = summary(&Tar::new().file("a/.wh.gone", b"ignored data").file("b", b"x"));
     let gone = image.get("a/gone");
     assert!(gone.is_whiteout());
     assert_eq!(image.paths(), ["a", "a/gone", "b"]);
@@ -20,10 +16,7 @@ fn a_whiteout_becomes_a_device() {
 
 #[test]
 fn any_type_of_entry_can_be_a_whiteout() {
-    let tar = Tar::new()
-        .symlink(".wh.a", "x")
-        .dir(".wh.b/")
-        .hardlink(".wh.c", "nothing");
+    let tar = Tar::new().symlink(".wh.a", "x").dir(".wh.b/").hardlink(".wh.c", "nothing");
     let image = image(&tar);
     for name in ["a", "b", "c"] {
         assert!(image.get(name).is_whiteout());
@@ -60,25 +53,11 @@ fn a_directory_with_a_whiteout_of_its_own_name_is_opaque() {
 
 #[test]
 fn opaque_in_any_order() {
-    let described = Entry {
-        name: b"d",
-        flag: b'5',
-        mode: 0o750,
-        ..Entry::default()
-    };
+    let described = Entry { name: b"d", flag: b'5', mode: 0o750, ..Entry::default() };
     for tar in [
-        Tar::new()
-            .entry(&described)
-            .file("d/x", b"")
-            .file("d/.wh..wh..opq", b""),
-        Tar::new()
-            .file("d/.wh..wh..opq", b"")
-            .entry(&described)
-            .file("d/x", b""),
-        Tar::new()
-            .file("d/.wh..wh..opq", b"")
-            .file("d/x", b"")
-            .entry(&described),
+        Tar::new().entry(&described).file("d/x", b"").file("d/.wh..wh..opq", b""),
+        Tar::new().file("d/.wh..wh..opq", b"").entry(&described).file("d/x", b""),
+        Tar::new().file("d/.wh..wh..opq", b"").file("d/x", b"").entry(&described),
     ] {
         let image = image(&tar);
         assert!(image.get("d").is_opaque());
@@ -90,10 +69,7 @@ fn opaque_in_any_order() {
 #[test]
 fn an_opaque_directory_keeps_its_own_attributes() {
     let tar = Tar::new()
-        .pax(&[
-            ("SCHILY.xattr.user.k", b"v"),
-            ("SCHILY.xattr.trusted.overlay.opaque", b"x"),
-        ])
+        .pax(&[("SCHILY.xattr.user.k", b"v"), ("SCHILY.xattr.trusted.overlay.opaque", b"x")])
         .dir("d")
         .file("d/.wh..wh..opq", b"");
     let image = image(&tar);
@@ -124,10 +100,7 @@ fn whiteouts_that_hide_nothing_are_left_out() {
 #[test]
 fn whiteouts_below_files_and_whiteouts_are_ignored() {
     for tar in [
-        Tar::new()
-            .file("f", b"x")
-            .file("f/.wh.a", b"")
-            .file("f/g/.wh..wh..opq", b""),
+        Tar::new().file("f", b"x").file("f/.wh.a", b"").file("f/g/.wh..wh..opq", b""),
         Tar::new().file("f/.wh.a", b"").file("f", b"x"),
         Tar::new().file("f/g/.wh.a", b"").file("f", b"x"),
     ] {
@@ -136,46 +109,28 @@ fn whiteouts_below_files_and_whiteouts_are_ignored() {
         assert_eq!(image.get("f").data, b"x");
     }
     for tar in [
-        Tar::new()
-            .file(".wh.d", b"")
-            .file("d/.wh.a", b"")
-            .file("d/e/.wh..wh..opq", b""),
+        Tar::new().file(".wh.d", b"").file("d/.wh.a", b"").file("d/e/.wh..wh..opq", b""),
         Tar::new().file("d/.wh.a", b"").file(".wh.d", b""),
-        Tar::new()
-            .file("d/e/.wh.a", b"")
-            .file("d/e/.wh..wh..opq", b"")
-            .file(".wh.d", b""),
+        Tar::new().file("d/e/.wh.a", b"").file("d/e/.wh..wh..opq", b"").file(".wh.d", b""),
     ] {
         let image = image(&tar);
         assert_eq!(image.paths(), ["d"]);
         assert!(image.get("d").is_whiteout());
     }
     // As soon as something real is there, it stays.
-    let tar = Tar::new()
-        .file("d/e/.wh.a", b"")
-        .file("d/e/f", b"")
-        .file(".wh.d", b"");
+    let tar = Tar::new().file("d/e/.wh.a", b"").file("d/e/f", b"").file(".wh.d", b"");
     assert_eq!(image(&tar).paths(), ["d", "d/e", "d/e/f"]);
 }
 
 #[test]
 fn whiteouts_go_through_symlinks_like_entries() {
-    let image = image(
-        &Tar::new()
-            .dir("usr/lib")
-            .symlink("lib", "usr/lib")
-            .file("lib/.wh.x", b""),
-    );
+    let image = image(&Tar::new().dir("usr/lib").symlink("lib", "usr/lib").file("lib/.wh.x", b""));
     assert!(image.get("usr/lib/x").is_whiteout());
 }
 
 #[test]
 fn a_device_0_0_is_a_whiteout() {
-    let tar = Tar::new().entry(&Entry {
-        name: b"f",
-        flag: b'3',
-        ..Entry::default()
-    });
+    let tar = Tar::new().entry(&Entry { name: b"f", flag: b'3', ..Entry::default() });
     let (image, summary) = summary(&tar);
     assert!(image.get("f").is_whiteout());
     assert_eq!(summary.whiteouts, 1);
@@ -194,15 +149,7 @@ fn aufs_bookkeeping_is_ignored() {
 
 #[test]
 fn whiteouts_of_nothing_are_refused() {
-    for name in [
-        ".wh.",
-        ".wh..",
-        ".wh...",
-        "a/.wh.",
-        "a/.wh../",
-        ".wh.a/b",
-        "a/.wh.b/.wh.c",
-    ] {
+    for name in [".wh.", ".wh..", ".wh...", "a/.wh.", "a/.wh../", ".wh.a/b", "a/.wh.b/.wh.c"] {
         let message = refusal(&Tar::new().file(name, b""));
         assert!(message.starts_with("refused path"), "{message}");
         assert!(message.contains("whiteout"), "{message}");
