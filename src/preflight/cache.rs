@@ -3,15 +3,15 @@
 //! directory. What depends on the running kernel is kept per boot; a file that
 //! is damaged, foreign or of another version counts as absent.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::qemu::QemuEntry;
 use super::{Verdict, platform};
+use crate::state::{make_private_dir, replace_file};
 
 const FILE: &str = "host.json";
 const SCHEMA: u32 = 1;
@@ -78,23 +78,11 @@ impl HostCache {
         (document.schema == SCHEMA).then_some(document.host)
     }
 
-    /// Replaces the file in one step. Nothing is synced: after a power loss
-    /// the worst is a damaged file, and that counts as absent.
+    /// Replaces the file in one step.
     pub fn store(&self, dir: &Path) -> io::Result<()> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        platform::create_private_dir(dir)?;
-        let temporary = Temporary(dir.join(format!(
-            ".{FILE}.{}.{}",
-            std::process::id(),
-            COUNTER.fetch_add(1, Ordering::Relaxed)
-        )));
-        let text = serde_json::to_vec_pretty(&Document { schema: SCHEMA, host: self.clone() })?;
-        let mut file = platform::private_file(OpenOptions::new().write(true).create(true))
-            .truncate(true)
-            .open(&temporary.0)?;
-        file.write_all(&text)?;
-        drop(file);
-        fs::rename(&temporary.0, dir.join(FILE))
+        make_private_dir(dir)?;
+        let document = Document { schema: SCHEMA, host: self.clone() };
+        replace_file(&dir.join(FILE), &serde_json::to_vec_pretty(&document)?)
     }
 }
 
@@ -140,17 +128,10 @@ impl Tsc {
     }
 }
 
-/// A file that does not outlive its use; after the rename there is none.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const TSC: Tsc =
