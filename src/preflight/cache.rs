@@ -87,9 +87,13 @@ impl HostCache {
 }
 
 impl Boot {
-    /// What was just found out, under the keys that it holds for; `None` if
-    /// this platform has no boot ID, so that nothing stale can be believed.
+    /// What was just found out, under the keys that it holds for. `None` if it
+    /// is not to be believed later: this platform has no boot ID, or KVM was
+    /// broken, which may pass, as when another hypervisor lets go of it.
     pub fn now(verdict: Verdict, tsc: Option<Tsc>) -> Option<Self> {
+        if let Verdict::Broken { .. } = verdict {
+            return None;
+        }
         Some(Self {
             boot_id: platform::boot_id()?,
             interface: platform::interface_identity(),
@@ -177,7 +181,8 @@ mod tests {
 
     #[test]
     fn another_boot_or_interface_does_not_hold() {
-        let Some(boot) = Boot::now(Verdict::Broken { why: "w".into() }, None) else {
+        assert_eq!(Boot::now(Verdict::Broken { why: "w".into() }, None), None);
+        let Some(boot) = Boot::now(Verdict::Absent { hint: "h".into() }, None) else {
             println!("skipped: this platform has no boot ID");
             return;
         };
