@@ -40,7 +40,7 @@ pub(super) fn interface_identity() -> String {
     )
 }
 
-/// Runs a guest of three instructions and times it. Takes up to two seconds
+/// Runs a guest of three instructions and times it. Takes up to five seconds
 /// on a host that is not fit.
 pub(super) fn probe() -> Verdict {
     kvm::probe()
