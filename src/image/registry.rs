@@ -97,7 +97,7 @@ impl Registry {
             // This machine is never reached through a proxy. `oci-client` has no
             // switch for that: a proxy from which everything is exempt is one.
             config.http_proxy = Some("http://127.0.0.1:9".into());
-            config.no_proxy = Some("*".into());
+            config.no_proxy = Some("*,0.0.0.0/0,::/0".into());
             http = http.no_proxy();
         }
         let authenticated = credentials.is_some();
