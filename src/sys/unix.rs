@@ -112,3 +112,88 @@ fn with_short_path<T>(path: &Path, f: impl Fn(&Path) -> io::Result<T>) -> io::Re
     use std::os::fd::AsRawFd;
     f(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
 }
+
+/// Copies a file of few bytes and many holes, for its owner only.
+pub fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{SeekFrom, seek};
+    let source = File::open(from)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let target = options.open(to)?;
+    let length = source.metadata()?.len();
+    target.set_len(length)?;
+    let mut end = 0;
+    let mut buffer = vec![0; 256 << 10];
+    while end < length {
+        let start = match seek(&source, SeekFrom::Data(end)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(e) => return Err(e.into()),
+        };
+        end = seek(&source, SeekFrom::Hole(start))?;
+        copy_range(&source, &target, start..end, &mut buffer)?;
+    }
+    Ok(())
+}
+
+fn copy_range(
+    source: &File,
+    target: &File,
+    range: std::ops::Range<u64>,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let mut at = range.start;
+    while at < range.end {
+        let count = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
+        source.read_exact_at(&mut buffer[..count], at)?;
+        target.write_all_at(&buffer[..count], at)?;
+        at += count as u64;
+    }
+    Ok(())
+}
+
+/// Lets a child keep these descriptors under the same numbers and, on Linux,
+/// ends the child when the thread that starts it ends.
+pub fn inherit_and_die_with_us(command: &mut tokio::process::Command, kept: &[OwnedFd]) {
+    use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+    let kept: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
+    let before_exec = move || {
+        for &fd in &kept {
+            // SAFETY: runs in the child between fork and exec, where the
+            // descriptors that the caller owned at the fork are still open.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+        }
+        #[cfg(target_os = "linux")]
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only and allocates nothing, which
+    // is what may be done between fork and exec.
+    unsafe { command.pre_exec(before_exec) };
+}
+
+/// Signals that a foreground command passes on, by their numbers in the guest,
+/// which is Linux; from the call on they no longer end this process. Inside a
+/// runtime.
+pub fn signals() -> io::Result<tokio::sync::mpsc::Receiver<u32>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (sender, receiver) = tokio::sync::mpsc::channel(16);
+    let kinds = [
+        (SignalKind::hangup(), 1),
+        (SignalKind::interrupt(), 2),
+        (SignalKind::quit(), 3),
+        (SignalKind::user_defined1(), 10),
+        (SignalKind::user_defined2(), 12),
+        (SignalKind::terminate(), 15),
+    ];
+    for (kind, in_guest) in kinds {
+        let mut arriving = signal(kind)?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while arriving.recv().await.is_some() && sender.send(in_guest).await.is_ok() {}
+        });
+    }
+    Ok(receiver)
+}
