@@ -369,3 +369,12 @@ fn documents_that_are_no_image() {
         json!("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip");
     assert!(refused(chart.finish()).to_string().contains("foreign layer"));
 }
+
+#[test]
+fn an_opaque_root_hides_what_lies_below() {
+    let layers = [tar("below", b"1"), tar(".wh..wh..opq", b""), tar("above", b"2")];
+    let pulled = pull(&FakeImage::new(&layers).serve()).unwrap();
+    let expected: Vec<Digest> = layers[1..].iter().map(|tar| Digest::of(tar)).collect();
+    let mounted: Vec<Digest> = pulled.layers.iter().map(|layer| layer.diff_id.clone()).collect();
+    assert_eq!(mounted, expected);
+}

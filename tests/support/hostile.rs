@@ -72,10 +72,12 @@ impl Answer {
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
         stream.write_all(&self.body)?;
-        while self.endless {
+        if !self.endless {
+            return Ok(());
+        }
+        loop {
             stream.write_all(&[b' '; 65536])?;
         }
-        Ok(())
     }
 }
 

@@ -50,6 +50,7 @@ impl Filled {
                 reference: &reference,
                 id: &id,
                 image_bytes: 5,
+                hidden_layers: 0,
                 created: Some(name),
             })
             .unwrap();
