@@ -57,12 +57,11 @@ impl Listing {
             }
             let inode = tree.inode(ino);
             // Of what replaces a directory below, nothing there can be the model.
-            if inode.has(IMPLIED) && ino != ROOT && !tree.dirent(inode.addr).hides {
+            let listed = inode.has(IMPLIED) && ino != ROOT && !tree.dirent(inode.addr).hides;
+            if listed && implied_bytes < MAX_IMPLIED_BYTES {
                 let path = path_of(tree, ino);
                 implied_bytes += path.len();
-                if implied_bytes <= MAX_IMPLIED_BYTES {
-                    listing.implied.push(path);
-                }
+                listing.implied.push(path);
             }
             listing.visit(tree, ino);
         }
