@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a hypervisor must do for us, and the types in which it is asked. A
+//! backend knows disks, shares, NICs and one byte stream to the guest; it knows
+//! nothing of images, processes or records.
+
+mod console;
+#[cfg(unix)]
+pub mod qemu;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use console::{Console, last_lines};
+use mvm_proto::hello::Nonce;
+
+/// A hypervisor. One value makes any number of VMs.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// As `--backend` and records name it.
+    fn name(&self) -> &'static str;
+
+    /// What it can do; stated, never found out by failing.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Makes the disks of a root file system in the form this hypervisor reads
+    /// and says how the guest finds them. Writes only below `directory`, the
+    /// VM's own; its cost does not grow with the image.
+    fn prepare_rootfs(&self, rootfs: &RootFs, directory: &Path) -> Result<PreparedRootFs, VmError>;
+
+    /// Starts a VM. The handle owns everything that was started; on an error
+    /// nothing is left running.
+    async fn start(&self, config: VmConfig) -> Result<Box<dyn VmHandle>, VmError>;
+}
+
+/// A VM that was started. Dropping it ends the VM the hard way.
+#[async_trait]
+pub trait VmHandle: Send {
+    fn id(&self) -> VmId;
+
+    fn is_alive(&mut self) -> bool;
+
+    /// The byte stream to the agent, once; the guest's hello comes first on it.
+    fn channel(&mut self) -> Option<Box<dyn Channel>>;
+
+    /// What the guest printed on its console.
+    fn console(&self) -> &Console;
+
+    /// Returns when the VM has ended by itself. Cancel safe.
+    async fn wait(&mut self) -> VmEnd;
+
+    /// Ends the VM: asks, and after `grace` forces. Idempotent; frees all that
+    /// the VM held.
+    async fn stop(&mut self, grace: Duration) -> VmEnd;
+}
+
+/// A duplex byte stream to the guest.
+pub trait Channel: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Channel for T {}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VmId {
+    /// A process of the host.
+    Pid(u32),
+}
+
+/// How a VM came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VmEnd {
+    /// The guest reset or powered off the machine.
+    Guest,
+    /// We ended it.
+    Stopped,
+    /// The VMM failed; with what it said.
+    Crashed(String),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Runs guests without hardware virtualization.
+    pub emulated: bool,
+    pub vsock: bool,
+    /// Shared directories at most.
+    pub max_shares: usize,
+    pub max_vcpus: u32,
+    pub share_kind: ShareKind,
+    /// Has a user-mode network of its own.
+    pub user_network: bool,
+    pub snapshot: bool,
+    pub pause: bool,
+    pub hot_plug: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShareKind {
+    #[default]
+    NineP,
+    VirtioFs,
+}
+
+#[derive(Debug, Error)]
+pub enum VmError {
+    #[error("{0} was not found")]
+    NotFound(String),
+    #[error("the VM is not running")]
+    NotRunning,
+    #[error("{what} is not available (waited {} s)", .window.as_secs())]
+    Unavailable { what: String, window: Duration },
+    #[error("the {backend} backend does not support {capability}")]
+    Unsupported { backend: &'static str, capability: String },
+    #[error("cannot {what}: {source}")]
+    Io { what: String, source: std::io::Error },
+}
+
+impl VmError {
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+/// What a root file system is made of.
+#[derive(Clone, Debug)]
+pub struct RootFs {
+    /// Read-only layer images, bottom first.
+    pub layers: Vec<PathBuf>,
+    /// The writable ext4 disk, raw.
+    pub upper: PathBuf,
+    pub read_only: bool,
+    /// The upper disk is thrown away at the end: it need not survive a crash.
+    pub ephemeral: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct PreparedRootFs {
+    pub disks: Vec<Disk>,
+    /// The guest's view of the same disks.
+    pub guest: mvm_proto::RootFs,
+}
+
+/// Everything a VM is made with. Consumed by `Backend::start`: what runs can
+/// no longer be configured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VmConfig {
+    pub name: String,
+    pub vcpus: u32,
+    pub memory_mib: u64,
+    pub disks: Vec<Disk>,
+    pub shares: Vec<Share>,
+    pub nics: Vec<Nic>,
+    /// ELF on x86_64, Image on aarch64.
+    pub kernel: PathBuf,
+    pub initramfs: PathBuf,
+    /// Kernel arguments after our own.
+    pub extra_arguments: Vec<String>,
+    /// Ties the guest's hello to this boot; hexadecimal.
+    pub nonce: String,
+    /// Records and disks of this VM.
+    pub data: PathBuf,
+    /// Sockets of this VM.
+    pub run: PathBuf,
+    /// Console and VMM logs of this VM.
+    pub log: PathBuf,
+}
+
+impl VmConfig {
+    /// The nonce, which we made ourselves.
+    pub fn nonce(&self) -> Nonce {
+        Nonce::from_hex(&self.nonce).unwrap_or(Nonce([0; 16]))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// virtio-blk serial, at most 20 characters.
+    pub serial: String,
+    pub path: PathBuf,
+    pub format: DiskFormat,
+    pub read_only: bool,
+    /// Its contents need not survive a crash of the host.
+    pub ephemeral: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskFormat {
+    Raw,
+    /// A flat VMDK descriptor over raw files.
+    Vmdk,
+}
+
+/// A directory of the host. Read-only is the host's to enforce.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    pub tag: String,
+    pub source: PathBuf,
+    pub read_only: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nic {
+    /// aa:bb:cc:dd:ee:ff
+    pub mac: String,
+    pub endpoint: Endpoint,
+}
+
+/// The host's end of a NIC's cable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Endpoint {
+    /// The hypervisor's own user-mode network (`Capabilities::user_network`).
+    HypervisorUser,
+}

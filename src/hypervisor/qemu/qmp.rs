@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! As much of the QEMU Machine Protocol as a VM's life needs: the handshake,
+//! `quit`, and the reason of a shutdown for the log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+/// QEMU may have been taken over by its guest: what it may send in one line.
+const MAX_LINE: u64 = 64 << 10;
+
+pub struct Qmp {
+    quit: mpsc::Sender<()>,
+    was_quit: Arc<AtomicBool>,
+}
+
+impl Qmp {
+    pub fn start(socket: UnixStream) -> Self {
+        let (quit, orders) = mpsc::channel(1);
+        tokio::spawn(async move {
+            if let Err(error) = converse(socket, orders).await {
+                tracing::debug!("QMP ended: {error}");
+            }
+        });
+        Self { quit, was_quit: Arc::default() }
+    }
+
+    /// Asks QEMU to end. The end of the process is the answer.
+    pub fn quit(&self) {
+        self.was_quit.store(true, Ordering::Relaxed);
+        let _ = self.quit.try_send(());
+    }
+
+    pub fn was_quit(&self) -> bool {
+        self.was_quit.load(Ordering::Relaxed)
+    }
+}
+
+async fn converse(socket: UnixStream, mut orders: mpsc::Receiver<()>) -> std::io::Result<()> {
+    let (reader, mut writer) = socket.into_split();
+    let mut reader = BufReader::new(reader);
+    write(&mut writer, json!({"execute": "qmp_capabilities"})).await?;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let mut capped = (&mut reader).take(MAX_LINE);
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(()) => write(&mut writer, json!({"execute": "quit"})).await?,
+                None => return Ok(()),
+            },
+            count = capped.read_line(&mut line) => {
+                if count? == 0 {
+                    return Ok(());
+                }
+                log_event(&line);
+            }
+        }
+    }
+}
+
+async fn write(writer: &mut (impl AsyncWriteExt + Unpin), command: Value) -> std::io::Result<()> {
+    writer.write_all(format!("{command}\n").as_bytes()).await
+}
+
+fn log_event(line: &str) {
+    let Ok(message) = serde_json::from_str::<Value>(line) else { return };
+    if let Some(event) = message.get("event").and_then(Value::as_str) {
+        tracing::debug!(event, data = %message["data"], "QMP");
+    } else if let Some(error) = message.get("error") {
+        tracing::warn!(%error, "QMP");
+    }
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The disks of a VM's root file system: all read-only layers as one disk, and
+//! the writable upper. Nothing here reads or writes more for a larger image.
+
+pub mod layers;
+pub mod upper;

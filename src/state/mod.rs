@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Records of VMs on disk: where, under which lock, and how a person's word
+//! (name, ID, prefix) finds one. It knows nothing of hypervisors.
+
+mod dirs;
+mod file;
+mod names;
+mod record;
+mod vms;
+
+pub use dirs::Dirs;
+pub use file::{make_private_dir, replace_file};
+pub use names::{random_id, random_name, validate_name};
+pub use record::{ExitRecord, ImageRecord, Phase, Record, SCHEMA, now_ms};
+pub use vms::{Claim, Found, VmStore};

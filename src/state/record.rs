@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is written about a VM. It holds no environment and no secret: those
+//! reach the guest over the channel and are on no disk.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Dirs;
+
+/// Version of the record; a higher one is of a newer mvm and is not touched.
+pub const SCHEMA: u32 = 1;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub schema: u32,
+    pub id: String,
+    pub name: String,
+    /// Milliseconds since 1970.
+    pub created_ms: u64,
+    pub image: ImageRecord,
+    /// Command line as the guest runs it, for people; lossy where it is not UTF-8.
+    pub command: Vec<String>,
+    pub backend: String,
+    pub vcpus: u32,
+    pub memory_mib: u64,
+    pub network: String,
+    pub auto_remove: bool,
+    pub phase: Phase,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ExitRecord>,
+    /// The directories this VM was made with: cleaning up uses these.
+    pub dirs: Dirs,
+    /// For people; liveness is the lock's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor_pid: Option<u32>,
+    /// Fields of a later version survive a rewrite.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// As it was asked for.
+    pub reference: String,
+    pub id: String,
+    pub manifest_digest: String,
+    /// Disk images that the VM has open, bottom first.
+    pub layers: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Being made; its maker holds the lock.
+    Creating,
+    /// The VMM is started or about to be.
+    Starting,
+    /// The workload runs.
+    Running,
+    /// The workload ended, or the VM did; `exit` says how.
+    Exited,
+    /// The monitor died without a word.
+    Dead,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Creating => "creating",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// What `mvm run` exits with.
+    pub code: u8,
+    /// Signal that ended the workload, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<u32>,
+    #[serde(default)]
+    pub oom_killed: bool,
+    /// Milliseconds since 1970.
+    pub finished_ms: u64,
+    /// Why mvm or the VM failed, when it was not the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Milliseconds since 1970 by the host's wall clock.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The directory of VMs. A VM is alive as long as someone holds its lock: its
+//! maker first, then its monitor, which inherits the lock. What a killed
+//! process left half-made is recognised by its free lock and taken away.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use fs4::{FileExt, TryLockError};
+
+use super::{Dirs, Phase, Record, SCHEMA, make_private_dir, random_name, replace_file};
+use crate::error::{Failure, Result};
+use crate::sys;
+
+const RECORD: &str = "vm.json";
+const LOCK: &str = "lock";
+/// A record is a few KiB; more is not ours.
+const MAX_RECORD: u64 = 4 << 20;
+/// Shortest ID prefix that names a VM.
+const MIN_PREFIX: usize = 3;
+
+pub struct VmStore {
+    dirs: Dirs,
+}
+
+/// A VM that this process holds the lock of.
+#[derive(Debug)]
+pub struct Claim {
+    pub record: Record,
+    directory: PathBuf,
+    lock: File,
+}
+
+/// A VM as found on disk; `alive` is what its lock says.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub record: Record,
+    pub alive: bool,
+}
+
+impl Found {
+    /// The phase that is true now, whatever a dead monitor wrote.
+    pub fn phase(&self) -> Phase {
+        match self.record.phase {
+            Phase::Creating | Phase::Starting | Phase::Running if !self.alive => Phase::Dead,
+            phase => phase,
+        }
+    }
+}
+
+impl VmStore {
+    pub fn new(dirs: &Dirs) -> Self {
+        Self { dirs: dirs.clone() }
+    }
+
+    /// Reserves ID and name, makes the VM's directory and writes its first
+    /// record. An empty `record.name` gets a random one.
+    pub fn create(&self, mut record: Record) -> Result<Claim> {
+        make_private_dir(&self.names()).map_err(|e| self.unwritable(e))?;
+        let _commit = self.commit_lock()?;
+        let directory = self.dirs.vm(&record.id);
+        make_private_dir(&directory).map_err(|e| self.unwritable(e))?;
+        let claim = self.reserve_name(&mut record).and_then(|()| {
+            let lock = open_lock(&directory).map_err(|e| self.unwritable(e))?;
+            FileExt::try_lock(&lock).map_err(|e| Failure::cannot("lock a new VM", e))?;
+            let claim = Claim { record, directory: directory.clone(), lock };
+            claim.save().map(|()| claim)
+        });
+        if claim.is_err() {
+            let _ = fs::remove_dir_all(&directory);
+        }
+        claim
+    }
+
+    fn reserve_name(&self, record: &mut Record) -> Result<()> {
+        if !record.name.is_empty() {
+            return match self.try_name(&record.name, &record.id)? {
+                None => Ok(()),
+                Some(owner) => Err(Failure::new(format!(
+                    "the name {:?} is in use by VM {}",
+                    record.name,
+                    &owner[..owner.len().min(12)]
+                ))
+                .hint(format!("mvm rm {}, or choose another --name", record.name))),
+            };
+        }
+        for attempt in 0..100 {
+            let name = random_name(attempt)?;
+            if self.try_name(&name, &record.id)?.is_none() {
+                record.name = name;
+                return Ok(());
+            }
+        }
+        Err(Failure::new("found no free name").hint("choose one with --name"))
+    }
+
+    /// Takes a name for `id`; `Some(owner)` when a VM that exists has it. Call
+    /// under the commit lock.
+    fn try_name(&self, name: &str, id: &str) -> Result<Option<String>> {
+        let path = self.names().join(name);
+        if let Some(owner) = read_small(&path)
+            && self.dirs.vm(&owner).join(RECORD).exists()
+        {
+            let found = self.read(&owner)?;
+            if !self.is_garbage(&found) {
+                return Ok(Some(owner));
+            }
+            self.remove_files(&owner, Some(&found.record))?;
+        }
+        replace_file(&path, id.as_bytes()).map_err(|e| self.unwritable(e))?;
+        Ok(None)
+    }
+
+    /// Every VM, oldest first. Leftovers of killed processes are taken away.
+    pub fn list(&self) -> Result<Vec<Found>> {
+        let mut all = Vec::new();
+        for id in self.ids()? {
+            match self.read(&id) {
+                Ok(found) if self.is_garbage(&found) => {
+                    let _ = self.remove_files(&id, Some(&found.record));
+                }
+                Ok(found) => all.push(found),
+                Err(_) if !self.dirs.vm(&id).join(RECORD).exists() => self.sweep_recordless(&id),
+                Err(error) => tracing::warn!(vm = %id, "{error}"),
+            }
+        }
+        all.sort_by(|a, b| {
+            (a.record.created_ms, &a.record.id).cmp(&(b.record.created_ms, &b.record.id))
+        });
+        Ok(all)
+    }
+
+    /// Finds VMs by exact ID, name, or unique ID prefix; duplicates dropped,
+    /// order kept. One result for each word that does not repeat an earlier VM.
+    pub fn resolve(&self, words: &[String]) -> Vec<Result<Found>> {
+        let mut seen = BTreeMap::new();
+        let mut found = Vec::new();
+        for word in words {
+            match self.find(word) {
+                Ok(vm) if seen.insert(vm.record.id.clone(), ()).is_some() => {}
+                other => found.push(other),
+            }
+        }
+        found
+    }
+
+    pub fn find(&self, word: &str) -> Result<Found> {
+        let none = || {
+            Failure::new(format!("no such VM: {word}")).hint("mvm ps -a lists the VMs there are")
+        };
+        let id = if is_id(word) && self.dirs.vm(word).join(RECORD).exists() {
+            word.to_owned()
+        } else if let Some(id) = self.by_name(word) {
+            id
+        } else {
+            self.by_prefix(word)?.ok_or_else(none)?
+        };
+        let found = self.read(&id)?;
+        if self.is_garbage(&found) {
+            let _ = self.remove_files(&id, Some(&found.record));
+            return Err(none());
+        }
+        Ok(found)
+    }
+
+    fn by_name(&self, name: &str) -> Option<String> {
+        super::validate_name(name).ok()?;
+        let id = read_small(&self.names().join(name))?;
+        (is_id(&id) && self.dirs.vm(&id).join(RECORD).exists()).then_some(id)
+    }
+
+    fn by_prefix(&self, prefix: &str) -> Result<Option<String>> {
+        if prefix.len() < MIN_PREFIX || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let mut matching = self.ids()?.into_iter().filter(|id| id.starts_with(prefix));
+        match (matching.next(), matching.next()) {
+            (Some(_), Some(_)) => {
+                Err(Failure::new(format!("{prefix} is the start of several IDs"))
+                    .hint("give more of the ID, or the name"))
+            }
+            (one, _) => Ok(one),
+        }
+    }
+
+    /// Removes a VM that nobody holds. The lock is taken first, so that a VM
+    /// that starts meanwhile is never pulled from under its monitor.
+    pub fn remove(&self, found: &Found) -> Result<()> {
+        let id = &found.record.id;
+        let lock = match open_lock(&self.dirs.vm(id)) {
+            Ok(lock) => lock,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(self.unwritable(e)),
+        };
+        match FileExt::try_lock(&lock) {
+            Ok(()) => self.remove_files(id, Some(&found.record)),
+            Err(_) => Err(Failure::new(format!("VM {} is running", found.record.name))
+                .hint(format!("mvm rm -f {}", found.record.name))),
+        }
+    }
+
+    /// A lone VM as it is now.
+    pub fn read(&self, id: &str) -> Result<Found> {
+        let directory = self.dirs.vm(id);
+        let record = read_record(&directory.join(RECORD))?;
+        if record.id != id {
+            return Err(Failure::new(format!("the record in {} names another VM", id)));
+        }
+        Ok(Found { record, alive: is_locked(&directory) })
+    }
+
+    /// Made half and given up, or asked to vanish and its monitor died.
+    fn is_garbage(&self, found: &Found) -> bool {
+        let unfinished = found.record.phase == Phase::Creating;
+        !found.alive && (unfinished || found.record.auto_remove)
+    }
+
+    /// The record goes last but one and the name before it: whatever is left
+    /// by a kill in between is garbage to the next `list`.
+    fn remove_files(&self, id: &str, record: Option<&Record>) -> Result<()> {
+        let failed = |e: io::Error| Failure::cannot(format!("remove VM {id}"), e);
+        if let Some(record) = record {
+            let name = self.names().join(&record.name);
+            if read_small(&name).as_deref() == Some(id) {
+                ignore_missing(fs::remove_file(&name)).map_err(failed)?;
+            }
+            ignore_missing(fs::remove_dir_all(record.dirs.vm_runtime(id))).map_err(failed)?;
+        }
+        let directory = self.dirs.vm(id);
+        ignore_missing(fs::remove_file(directory.join(RECORD))).map_err(failed)?;
+        ignore_missing(fs::remove_dir_all(&directory)).map_err(failed)
+    }
+
+    /// A directory with no record: its maker was killed, unless it is at it.
+    fn sweep_recordless(&self, id: &str) {
+        if let Ok(_commit) = self.commit_lock()
+            && !is_locked(&self.dirs.vm(id))
+            && !self.dirs.vm(id).join(RECORD).exists()
+        {
+            let _ = self.remove_files(id, None);
+        }
+    }
+
+    fn ids(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(self.dirs.vms()) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Failure::cannot("read the directory of VMs", e)),
+        };
+        let names = entries.filter_map(|e| e.ok()?.file_name().into_string().ok());
+        Ok(names.filter(|n| is_id(n)).collect())
+    }
+
+    fn names(&self) -> PathBuf {
+        self.dirs.vms().join("names")
+    }
+
+    /// Held for a commit only, never across work.
+    fn commit_lock(&self) -> Result<File> {
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        sys::owner_only(&mut options);
+        let lock = options.open(self.dirs.vms().join(LOCK)).map_err(|e| self.unwritable(e))?;
+        FileExt::lock(&lock).map_err(|e| Failure::cannot("lock the directory of VMs", e))?;
+        Ok(lock)
+    }
+
+    fn unwritable(&self, error: io::Error) -> Failure {
+        let failure = Failure::cannot(format!("write to {}", self.dirs.vms().display()), &error);
+        match error.kind() {
+            ErrorKind::StorageFull => failure.hint("free some space there"),
+            _ => failure.hint("is it yours and writable? MVM_HOME moves everything elsewhere"),
+        }
+    }
+}
+
+impl Claim {
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Commits the record as it is now.
+    pub fn save(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(&self.record)
+            .map_err(|e| Failure::cannot("write a record", e))?;
+        replace_file(&self.directory.join(RECORD), &text).map_err(|e| {
+            Failure::cannot(format!("write {}", self.directory.join(RECORD).display()), e)
+        })
+    }
+
+    /// The lock, for the monitor to inherit.
+    pub fn lock(&self) -> io::Result<File> {
+        self.lock.try_clone()
+    }
+
+    /// What the monitor does with the lock that it inherited.
+    pub fn inherit(dirs: &Dirs, id: &str, lock: File) -> Result<Self> {
+        let directory = dirs.vm(id);
+        let record = read_record(&directory.join(RECORD))?;
+        Ok(Self { record, directory, lock })
+    }
+
+    /// Removes the VM, its lock last.
+    pub fn remove(self) -> Result<()> {
+        VmStore::new(&self.record.dirs).remove_files(&self.record.id, Some(&self.record))
+    }
+}
+
+fn is_id(word: &str) -> bool {
+    word.len() == 64 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn open_lock(directory: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    sys::owner_only(&mut options);
+    options.open(directory.join(LOCK))
+}
+
+/// Whether a process holds the VM's lock.
+fn is_locked(directory: &Path) -> bool {
+    let Ok(lock) = File::open(directory.join(LOCK)) else { return false };
+    matches!(FileExt::try_lock_shared(&lock), Err(TryLockError::WouldBlock))
+}
+
+fn read_small(path: &Path) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    (text.len() <= 64).then_some(text)
+}
+
+fn read_record(path: &Path) -> Result<Record> {
+    let failed = |why: String| Failure::cannot(format!("read {}", path.display()), why);
+    let length = fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
+    if length > MAX_RECORD {
+        return Err(failed(format!("{length} bytes are too many for a record")));
+    }
+    let text = fs::read(path).map_err(|e| failed(e.to_string()))?;
+    let record: Record = serde_json::from_slice(&text).map_err(|e| failed(e.to_string()))?;
+    if record.schema > SCHEMA {
+        return Err(failed(format!("it is of schema {}, of a newer mvm", record.schema))
+            .hint("use that mvm, or remove the VM with it"));
+    }
+    Ok(record)
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ExitRecord, ImageRecord, random_id};
+    use super::*;
+
+    fn record(dirs: &Dirs, name: &str) -> Record {
+        Record {
+            schema: SCHEMA,
+            id: random_id().unwrap(),
+            name: name.into(),
+            created_ms: 1,
+            image: ImageRecord {
+                reference: "busybox".into(),
+                id: String::new(),
+                manifest_digest: String::new(),
+                layers: Vec::new(),
+            },
+            command: vec!["true".into()],
+            backend: "qemu".into(),
+            vcpus: 1,
+            memory_mib: 64,
+            network: "none".into(),
+            auto_remove: false,
+            phase: Phase::Creating,
+            started_ms: None,
+            exit: None,
+            dirs: dirs.clone(),
+            monitor_pid: None,
+            other: serde_json::Map::new(),
+        }
+    }
+
+    fn store() -> (tempfile::TempDir, Dirs, VmStore) {
+        let home = tempfile::tempdir().unwrap();
+        let dirs = Dirs::under(home.path());
+        let store = VmStore::new(&dirs);
+        (home, dirs, store)
+    }
+
+    fn finished(claim: &mut Claim) {
+        claim.record.phase = Phase::Exited;
+        claim.record.exit = Some(ExitRecord {
+            code: 0,
+            signal: None,
+            oom_killed: false,
+            finished_ms: 2,
+            error: None,
+        });
+        claim.save().unwrap();
+    }
+
+    #[test]
+    fn found_by_id_name_and_prefix() {
+        let (_home, dirs, store) = store();
+        let mut claim = store.create(record(&dirs, "web")).unwrap();
+        finished(&mut claim);
+        let id = claim.record.id.clone();
+        for word in [id.as_str(), "web", &id[..3], &id[..12]] {
+            assert_eq!(store.find(word).unwrap().record.id, id, "{word}");
+        }
+        for word in ["we", &id[..2], "", "../web", "zzz"] {
+            assert!(store.find(word).is_err(), "{word}");
+        }
+        let words = vec!["web".to_owned(), id, "nope".to_owned()];
+        let results = store.resolve(&words);
+        assert_eq!(results.len(), 2);
+        assert!(results[0].is_ok() && results[1].is_err());
+    }
+
+    #[test]
+    fn a_name_is_held_until_its_vm_goes() {
+        let (_home, dirs, store) = store();
+        let mut claim = store.create(record(&dirs, "web")).unwrap();
+        finished(&mut claim);
+        let error = store.create(record(&dirs, "web")).unwrap_err();
+        assert!(error.message.contains("in use"), "{error}");
+        drop(claim);
+        store.remove(&store.find("web").unwrap()).unwrap();
+        assert!(store.create(record(&dirs, "web")).is_ok());
+        assert_eq!(store.create(record(&dirs, "")).unwrap().record.name.split('_').count(), 2);
+    }
+
+    #[test]
+    fn a_held_vm_is_alive_and_cannot_be_removed() {
+        let (_home, dirs, store) = store();
+        let mut claim = store.create(record(&dirs, "web")).unwrap();
+        claim.record.phase = Phase::Running;
+        claim.save().unwrap();
+        let found = store.find("web").unwrap();
+        assert!(found.alive);
+        assert!(store.remove(&found).is_err());
+        let inherited = claim.lock().unwrap();
+        drop(claim);
+        assert!(store.find("web").unwrap().alive, "the inherited lock counts");
+        drop(inherited);
+        assert_eq!(store.find("web").unwrap().phase(), Phase::Dead);
+    }
+
+    #[test]
+    fn leftovers_of_a_killed_maker_vanish() {
+        let (_home, dirs, store) = store();
+        let half_made = store.create(record(&dirs, "half")).unwrap();
+        let directory = half_made.directory().to_owned();
+        assert_eq!(store.list().unwrap().len(), 1);
+        drop(half_made);
+        assert!(store.list().unwrap().is_empty());
+        assert!(!directory.exists());
+
+        let bare = dirs.vm(&random_id().unwrap());
+        fs::create_dir_all(&bare).unwrap();
+        assert!(store.list().unwrap().is_empty());
+        assert!(!bare.exists());
+    }
+
+    #[test]
+    fn a_stale_name_is_taken_over() {
+        let (_home, dirs, store) = store();
+        let mut claim = store.create(record(&dirs, "web")).unwrap();
+        finished(&mut claim);
+        fs::remove_dir_all(claim.directory()).unwrap();
+        assert!(store.create(record(&dirs, "web")).is_ok());
+    }
+
+    #[test]
+    fn unknown_fields_survive_and_newer_schemas_are_left_alone() {
+        let (_home, dirs, store) = store();
+        let mut claim = store.create(record(&dirs, "web")).unwrap();
+        claim.record.other.insert("later".into(), 7.into());
+        finished(&mut claim);
+        let again = store.find("web").unwrap();
+        assert_eq!(again.record.other["later"], 7);
+        claim.record.schema = SCHEMA + 1;
+        claim.save().unwrap();
+        let error = store.find("web").unwrap_err();
+        assert!(error.message.contains("newer mvm"), "{error}");
+        fs::write(claim.directory().join(RECORD), b"{\"schema\":").unwrap();
+        assert!(store.find("web").is_err());
+        assert!(store.list().unwrap().is_empty());
+        assert!(claim.directory().exists(), "what cannot be read is kept");
+    }
+}

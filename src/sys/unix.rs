@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Linux and macOS.
+
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tokio::net::{UnixListener, UnixStream};
+
+/// A local connection between processes of this user.
+pub type Connection = UnixStream;
+
+/// Waits for local connections.
+pub type Listener = UnixListener;
+
+/// Files made with these options are their owner's alone.
+pub fn owner_only(options: &mut OpenOptions) {
+    options.mode(0o600);
+}
+
+pub fn create_private_dir_all(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes renames in a directory durable.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Bytes of an argument or path as the guest is to see them.
+pub fn os_bytes(text: &OsStr) -> Vec<u8> {
+    text.as_bytes().to_owned()
+}
+
+/// A connected pair; the first is for this process (inside a runtime), the
+/// second for a child's standard input.
+pub fn connection_pair() -> io::Result<(Connection, Stdio)> {
+    let (ours, theirs) = BlockingStream::pair()?;
+    ours.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(ours)?, Stdio::from(OwnedFd::from(theirs))))
+}
+
+/// Starts the monitor. Connection, lock and log become its standard
+/// descriptors 0, 1 and 2.
+pub fn spawn_monitor(
+    program: &Path,
+    arguments: &[&OsStr],
+    connection: Stdio,
+    lock: File,
+    log: File,
+) -> io::Result<Child> {
+    Command::new(program)
+        .args(arguments)
+        .stdin(connection)
+        .stdout(lock)
+        .stderr(log)
+        .current_dir("/")
+        .spawn()
+}
+
+/// What `spawn_monitor` gave this process: the connection and the lock.
+/// Descriptor 1 is pointed away, so that nothing can write to the lock's file.
+pub fn inherited_by_monitor() -> io::Result<(Connection, File)> {
+    let connection = rustix::stdio::stdin().try_clone_to_owned()?;
+    let lock = rustix::stdio::stdout().try_clone_to_owned()?;
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(null.as_fd())?;
+    rustix::stdio::dup2_stdout(null.as_fd())?;
+    let connection = BlockingStream::from(connection);
+    connection.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(connection)?, File::from(lock)))
+}
+
+/// Leaves the terminal's session for good. A signal of the terminal that comes
+/// before this ends the monitor, which its maker sees.
+pub fn detach_from_terminal() {
+    // Fails for the leader of a group only, which a child is not.
+    let _ = rustix::process::setsid();
+}
+
+/// Listens at a path, replacing what a dead process left there.
+pub fn listen(path: &Path) -> io::Result<Listener> {
+    with_short_path(path, |short| {
+        let _ = std::fs::remove_file(short);
+        UnixListener::bind(short)
+    })
+}
+
+pub async fn connect(path: &Path) -> io::Result<Connection> {
+    let stream = with_short_path(path, |short| BlockingStream::connect(short))?;
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+/// A socket's address holds about a hundred bytes, a path may have more: on
+/// Linux the directory is reached through its descriptor.
+fn with_short_path<T>(path: &Path, f: impl Fn(&Path) -> io::Result<T>) -> io::Result<T> {
+    const MAX_ADDRESS: usize = 100;
+    if path.as_os_str().len() <= MAX_ADDRESS || !cfg!(target_os = "linux") {
+        return f(path);
+    }
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
+        return f(path);
+    };
+    let directory = File::open(directory)?;
+    use std::os::fd::AsRawFd;
+    f(&Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))
+}
+
+/// Copies a file of few bytes and many holes, for its owner only.
+pub fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{SeekFrom, seek};
+    let source = File::open(from)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let target = options.open(to)?;
+    let length = source.metadata()?.len();
+    target.set_len(length)?;
+    let mut end = 0;
+    let mut buffer = vec![0; 256 << 10];
+    while end < length {
+        let start = match seek(&source, SeekFrom::Data(end)) {
+            Ok(start) => start,
+            Err(rustix::io::Errno::NXIO) => break,
+            Err(e) => return Err(e.into()),
+        };
+        end = seek(&source, SeekFrom::Hole(start))?;
+        copy_range(&source, &target, start..end, &mut buffer)?;
+    }
+    Ok(())
+}
+
+fn copy_range(
+    source: &File,
+    target: &File,
+    range: std::ops::Range<u64>,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let mut at = range.start;
+    while at < range.end {
+        let count = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
+        source.read_exact_at(&mut buffer[..count], at)?;
+        target.write_all_at(&buffer[..count], at)?;
+        at += count as u64;
+    }
+    Ok(())
+}
+
+/// Lets a child keep these descriptors under the same numbers and, on Linux,
+/// ends the child when the thread that starts it ends.
+pub fn inherit_and_die_with_us(command: &mut tokio::process::Command, kept: &[OwnedFd]) {
+    use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+    let kept: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
+    let before_exec = move || {
+        for &fd in &kept {
+            // SAFETY: runs in the child between fork and exec, where the
+            // descriptors that the caller owned at the fork are still open.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+            rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::empty())?;
+        }
+        #[cfg(target_os = "linux")]
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only and allocates nothing, which
+    // is what may be done between fork and exec.
+    unsafe { command.pre_exec(before_exec) };
+}

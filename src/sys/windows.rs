@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Windows. Hosting a VM here waits for the Hyper-V backend; preflight refuses
+//! before any of the functions that answer "unsupported" is reached.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+/// A local connection between processes of this user.
+pub type Connection = tokio::net::windows::named_pipe::NamedPipeClient;
+
+/// Waits for local connections.
+pub struct Listener;
+
+impl Listener {
+    pub async fn accept(&self) -> io::Result<(Connection, ())> {
+        Err(unsupported())
+    }
+}
+
+/// The user's profile directory is private already.
+pub fn owner_only(_options: &mut OpenOptions) {}
+
+pub fn create_private_dir_all(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+/// NTFS journals renames; a directory cannot be flushed.
+pub fn sync_directory(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Bytes of an argument or path as the guest is to see them.
+pub fn os_bytes(text: &OsStr) -> Vec<u8> {
+    text.to_string_lossy().into_owned().into_bytes()
+}
+
+pub fn connection_pair() -> io::Result<(Connection, Stdio)> {
+    Err(unsupported())
+}
+
+pub fn spawn_monitor(
+    _program: &Path,
+    _arguments: &[&OsStr],
+    _connection: Stdio,
+    _lock: File,
+    _log: File,
+) -> io::Result<Child> {
+    Err(unsupported())
+}
+
+pub fn inherited_by_monitor() -> io::Result<(Connection, File)> {
+    Err(unsupported())
+}
+
+pub fn detach_from_terminal() {}
+
+pub fn listen(_path: &Path) -> io::Result<Listener> {
+    Err(unsupported())
+}
+
+pub async fn connect(_path: &Path) -> io::Result<Connection> {
+    Err(unsupported())
+}
+
+fn unsupported() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "mvm cannot host VMs on Windows yet")
+}
+
+/// NTFS copies holes of a sparse file as such.
+pub fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::copy(from, to).map(drop)
+}
