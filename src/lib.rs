@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Runs an OCI image as a virtual machine with a kernel of its own.
 
+pub mod agent;
+pub mod cli;
 pub mod error;
 pub mod hypervisor;
+pub mod image;
+pub mod initramfs;
+pub mod kernel;
+pub mod monitor;
+pub mod net;
+pub mod pipeline;
+pub mod preflight;
 pub mod rootfs;
+pub mod spec;
 pub mod state;
 pub mod sys;

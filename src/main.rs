@@ -1,2 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mvm::cli::main()
+}

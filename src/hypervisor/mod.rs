@@ -3,6 +3,7 @@
 //! backend knows disks, shares, NICs and one byte stream to the guest; it knows
 //! nothing of images, processes or records.
 
+mod choice;
 mod console;
 #[cfg(unix)]
 pub mod qemu;
@@ -15,8 +16,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use choice::{Choice, choose};
 pub use console::{Console, last_lines};
 use mvm_proto::hello::Nonce;
+
+/// CONFIG_NR_CPUS of our kernel: no backend gives a VM more vCPUs.
+pub const MAX_VCPUS: u32 = 64;
 
 /// A hypervisor. One value makes any number of VMs.
 #[async_trait]

@@ -3,7 +3,7 @@
 //! maker first, then its monitor, which inherits the lock. What a killed
 //! process left half-made is recognised by its free lock and taken away.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -78,12 +78,7 @@ impl VmStore {
         if !record.name.is_empty() {
             return match self.try_name(&record.name, &record.id)? {
                 None => Ok(()),
-                Some(owner) => Err(Failure::new(format!(
-                    "the name {:?} is in use by VM {}",
-                    record.name,
-                    &owner[..owner.len().min(12)]
-                ))
-                .hint(format!("mvm rm {}, or choose another --name", record.name))),
+                Some(owner) => Err(name_in_use(&record.name, &owner)),
             };
         }
         for attempt in 0..100 {
@@ -133,17 +128,30 @@ impl VmStore {
     }
 
     /// Finds VMs by exact ID, name, or unique ID prefix; duplicates dropped,
-    /// order kept. One result for each word that does not repeat an earlier VM.
-    pub fn resolve(&self, words: &[String]) -> Vec<Result<Found>> {
-        let mut seen = BTreeMap::new();
+    /// order kept. One result, with its word, for each that repeats no earlier VM.
+    pub fn resolve(&self, words: &[String]) -> Vec<Result<(String, Found)>> {
+        let mut seen = BTreeSet::new();
         let mut found = Vec::new();
         for word in words {
             match self.find(word) {
-                Ok(vm) if seen.insert(vm.record.id.clone(), ()).is_some() => {}
-                other => found.push(other),
+                Ok(vm) if !seen.insert(vm.record.id.clone()) => {}
+                other => found.push(other.map(|vm| (word.clone(), vm))),
             }
         }
         found
+    }
+
+    /// Refuses a name that a VM has; the word that counts is `create`'s.
+    pub fn check_name_is_free(&self, name: &str) -> Result<()> {
+        match self.by_name(name).map(|id| self.read(&id)) {
+            Some(Ok(found)) if !self.is_garbage(&found) => Err(name_in_use(name, &found.record.id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether someone holds the VM's lock.
+    pub fn is_alive(&self, id: &str) -> bool {
+        is_locked(&self.dirs.vm(id))
     }
 
     pub fn find(&self, word: &str) -> Result<Found> {
@@ -290,6 +298,11 @@ impl Claim {
         })
     }
 
+    /// Commits the record and lets go of the VM.
+    pub fn save_last(self) -> Result<()> {
+        self.save()
+    }
+
     /// The lock, for the monitor to inherit.
     pub fn lock(&self) -> io::Result<File> {
         self.lock.try_clone()
@@ -306,6 +319,12 @@ impl Claim {
     pub fn remove(self) -> Result<()> {
         VmStore::new(&self.record.dirs).remove_files(&self.record.id, Some(&self.record))
     }
+}
+
+fn name_in_use(name: &str, owner: &str) -> Failure {
+    let owner = &owner[..owner.len().min(12)];
+    Failure::new(format!("the name {name:?} is in use by VM {owner}"))
+        .hint(format!("mvm rm {name}, or choose another --name"))
 }
 
 fn is_id(word: &str) -> bool {

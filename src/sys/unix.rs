@@ -173,3 +173,27 @@ pub fn inherit_and_die_with_us(command: &mut tokio::process::Command, kept: &[Ow
     // is what may be done between fork and exec.
     unsafe { command.pre_exec(before_exec) };
 }
+
+/// Signals that a foreground command passes on, by their numbers in the guest,
+/// which is Linux; from the call on they no longer end this process. Inside a
+/// runtime.
+pub fn signals() -> io::Result<tokio::sync::mpsc::Receiver<u32>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (sender, receiver) = tokio::sync::mpsc::channel(16);
+    let kinds = [
+        (SignalKind::hangup(), 1),
+        (SignalKind::interrupt(), 2),
+        (SignalKind::quit(), 3),
+        (SignalKind::user_defined1(), 10),
+        (SignalKind::user_defined2(), 12),
+        (SignalKind::terminate(), 15),
+    ];
+    for (kind, in_guest) in kinds {
+        let mut arriving = signal(kind)?;
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while arriving.recv().await.is_some() && sender.send(in_guest).await.is_ok() {}
+        });
+    }
+    Ok(receiver)
+}

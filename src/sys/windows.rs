@@ -73,3 +73,13 @@ fn unsupported() -> io::Error {
 pub fn copy_sparse(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::copy(from, to).map(drop)
 }
+
+/// Ctrl-C, as the guest's SIGINT.
+pub fn signals() -> io::Result<tokio::sync::mpsc::Receiver<u32>> {
+    const SIGINT: u32 = 2;
+    let (sender, receiver) = tokio::sync::mpsc::channel(16);
+    tokio::spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() && sender.send(SIGINT).await.is_ok() {}
+    });
+    Ok(receiver)
+}

@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{
-    Backend, Capabilities, Channel, Console, Disk, DiskFormat, Endpoint, PreparedRootFs, RootFs,
-    ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId,
+    Backend, Capabilities, Channel, Console, Disk, DiskFormat, Endpoint, MAX_VCPUS, PreparedRootFs,
+    RootFs, ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId,
 };
 use crate::rootfs::layers;
 use crate::sys;
@@ -34,8 +34,6 @@ use qmp::Qmp;
 /// `acpi=off` leaves the microvm machine 8 virtio-mmio transports; layers,
 /// upper and the serial bus take 3, a NIC 1.
 const MAX_SHARES: usize = 4;
-/// CONFIG_NR_CPUS of our kernel.
-const MAX_VCPUS: u32 = 64;
 /// What is kept of the VMM's own messages, bytes.
 const MAX_STDERR: usize = 16 << 10;
 

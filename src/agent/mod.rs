@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The host's side of the guest agent: from the raw channel to typed calls.
+//! The guest is hostile: each step has its deadline, each length its cap.
+
+use std::time::Duration;
+
+use mvm_proto::hello::{self, HelloError, Nonce};
+use mvm_proto::mux::{self, Opener, Stream};
+use mvm_proto::{
+    AgentClient, Configured, Exit, InitConfig, Process, ShutdownRequest, SignalRequest, Started,
+    WaitRequest,
+};
+use thiserror::Error;
+use tokio::time::timeout;
+use ttrpc::asynchronous::Client;
+use ttrpc::asynchronous::transport::Socket;
+use ttrpc::context;
+
+use crate::hypervisor::Channel;
+
+/// How long the guest may take for one request that waits for nothing.
+const CALL: Duration = Duration::from_secs(60);
+/// Longest message of the guest that is shown, characters.
+const MAX_MESSAGE: usize = 1000;
+
+/// A guest that said its hello. Cheap to clone.
+#[derive(Clone)]
+pub struct Agent {
+    client: AgentClient,
+    opener: Opener,
+}
+
+#[derive(Debug, Error)]
+pub enum AgentError {
+    #[error("the guest did not report within {} s", .0.as_secs())]
+    Silent(Duration),
+    #[error("{0}")]
+    Hello(#[from] HelloError),
+    /// What the guest answered to a request.
+    #[error("{0}")]
+    Refused(String),
+    #[error("the channel to the guest is closed")]
+    Closed,
+}
+
+type Result<T> = std::result::Result<T, AgentError>;
+
+impl Agent {
+    /// Waits for the guest to dial in and report, `window` at most.
+    pub async fn accept(
+        mut channel: Box<dyn Channel>,
+        nonce: Nonce,
+        window: Duration,
+    ) -> Result<Self> {
+        timeout(window, hello::greet(&mut channel, nonce))
+            .await
+            .map_err(|_| AgentError::Silent(window))??;
+        let opener = mux::host(channel);
+        let control = opener.open(mux::CONTROL).await.map_err(|_| AgentError::Closed)?;
+        let client = AgentClient::new(Client::new(Socket::new(control)));
+        Ok(Self { client, opener })
+    }
+
+    pub async fn configure(&self, config: &InitConfig) -> Result<Configured> {
+        self.client.configure(context::with_duration(CALL), config).await.map_err(refused)
+    }
+
+    /// Opens a raw stream for a process to claim.
+    pub async fn stream(&self, id: u32) -> Result<Stream> {
+        match timeout(CALL, self.opener.open(id)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(_)) => Err(AgentError::Closed),
+            Err(_) => Err(AgentError::Silent(CALL)),
+        }
+    }
+
+    pub async fn start(&self, process: &Process) -> Result<Started> {
+        self.client.start(context::with_duration(CALL), process).await.map_err(refused)
+    }
+
+    /// Returns when the process has ended, however long that takes.
+    pub async fn wait(&self, id: &str) -> Result<Exit> {
+        let request = WaitRequest { id: id.to_owned(), ..Default::default() };
+        self.client.wait(context::with_timeout(0), &request).await.map_err(refused)
+    }
+
+    pub async fn signal(&self, id: &str, signal: u32) -> Result<()> {
+        let request = SignalRequest { id: id.to_owned(), signal, ..Default::default() };
+        self.client.signal(context::with_duration(CALL), &request).await.map(drop).map_err(refused)
+    }
+
+    /// Asks the guest to end itself. Its end is the answer: this returns when
+    /// the request is sent or the channel has closed.
+    pub async fn shutdown(&self, grace: Duration) {
+        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        let request = ShutdownRequest { grace_ms, ..Default::default() };
+        let _ = self.client.shutdown(context::with_duration(grace + CALL), &request).await;
+    }
+}
+
+fn refused(error: ttrpc::Error) -> AgentError {
+    match error {
+        ttrpc::Error::RpcStatus(status) => {
+            let printable = status.message().chars().filter(|c| !c.is_control());
+            AgentError::Refused(printable.take(MAX_MESSAGE).collect())
+        }
+        ttrpc::Error::RemoteClosed | ttrpc::Error::LocalClosed | ttrpc::Error::Socket(_) => {
+            AgentError::Closed
+        }
+        other => AgentError::Refused(other.to_string().chars().take(MAX_MESSAGE).collect()),
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How lists are shown: tables for people, JSON lines for programs.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::error::{Failure, Result};
+use crate::state::now_ms;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    #[default]
+    Table,
+    /// One JSON object for each line
+    Json,
+}
+
+/// Columns as wide as their widest cell, three spaces apart, as Docker's.
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let mut text = String::new();
+    let header: Vec<String> = header.iter().map(|h| (*h).to_owned()).collect();
+    for row in std::iter::once(&header).chain(rows) {
+        let line: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(line.join("   ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+pub fn json_lines<T: Serialize>(rows: &[T]) -> Result<String> {
+    let mut text = String::new();
+    for row in rows {
+        let line = serde_json::to_string(row).map_err(|e| Failure::cannot("write JSON", e))?;
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// Whatever a guest or an image wrote, made harmless for a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// A span of time in Docker's words: "About a minute".
+pub fn duration(seconds: u64) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    match seconds {
+        0 => "Less than a second".into(),
+        1 => "1 second".into(),
+        s if s < MINUTE => format!("{s} seconds"),
+        s if s < 2 * MINUTE => "About a minute".into(),
+        s if s < HOUR => format!("{} minutes", s / MINUTE),
+        s if s < 2 * HOUR => "About an hour".into(),
+        s if s < 2 * DAY => format!("{} hours", s / HOUR),
+        s if s < 14 * DAY => format!("{} days", s / DAY),
+        s if s < 60 * DAY => format!("{} weeks", s / (7 * DAY)),
+        s if s < 730 * DAY => format!("{} months", s / (30 * DAY)),
+        s => format!("{} years", s / (365 * DAY)),
+    }
+}
+
+/// "2 minutes ago", from milliseconds since 1970.
+pub fn ago(then_ms: u64) -> String {
+    format!("{} ago", duration(now_ms().saturating_sub(then_ms) / 1000))
+}
+
+/// Bytes in decimal units with three digits, as Docker shows them.
+pub fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut units = ["B", "kB", "MB", "GB", "TB"].iter();
+    let mut unit = units.next().unwrap_or(&"B");
+    for next in units {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1000.0;
+        unit = next;
+    }
+    let digits = match value {
+        v if *unit == "B" || v >= 99.95 => 0,
+        v if v >= 9.995 => 1,
+        _ => 2,
+    };
+    let number = format!("{value:.digits$}");
+    let number = if number.contains('.') {
+        number.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        number
+    };
+    format!("{number}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_line_up() {
+        let rows = vec![vec!["a".into(), "long cell".into()], vec!["bbbb".into(), "c".into()]];
+        assert_eq!(table(&["X", "Y"], &rows), "X      Y\na      long cell\nbbbb   c\n");
+    }
+
+    #[test]
+    fn sizes_as_docker_shows_them() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1_000, "1kB"),
+            (4_260_000, "4.26MB"),
+            (116_600_000, "117MB"),
+            (12_340_000_000, "12.3GB"),
+            (999_999, "1MB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn durations_as_docker_says_them() {
+        for (seconds, text) in [
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "About a minute"),
+            (150, "2 minutes"),
+            (3_700, "About an hour"),
+            (90_000, "25 hours"),
+            (200_000, "2 days"),
+        ] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

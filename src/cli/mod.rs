@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The command line: flags become typed requests here and nowhere else.
+
+mod doctor;
+mod format;
+mod images;
+mod ps;
+mod pull;
+mod rm;
+mod run;
+mod stop;
+mod values;
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind as UsageError;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::error::{Failure, MVM_FAILED, Result};
+use crate::monitor;
+use crate::state::Dirs;
+
+/// Run any OCI image as a microVM
+#[derive(Debug, Parser)]
+#[command(name = "mvm", version, max_term_width = 100, infer_subcommands = false)]
+pub struct Cli {
+    /// Say where the time goes; twice: say what is done
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Pull(pull::PullArgs),
+    Images(images::ImagesArgs),
+    Ps(ps::PsArgs),
+    Stop(stop::StopArgs),
+    Rm(rm::RmArgs),
+    Doctor(doctor::DoctorArgs),
+    /// Owns a VM while it lives; started by `run`, not by hand
+    #[command(name = monitor::COMMAND, hide = true)]
+    Monitor,
+}
+
+/// Parses, runs, and turns the outcome into the process's status.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    start_log(cli.verbose);
+    if let Command::Monitor = cli.command {
+        return monitor::main();
+    }
+    match dispatch(cli.command) {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            report(&failure);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<u8> {
+    let dirs = Dirs::from_env()?;
+    // What is not about a workload fails as Docker's client does, with 1.
+    let plain = |outcome: Result<u8>| outcome.map_err(|failure| failure.status(1));
+    match command {
+        Command::Run(args) => on_runtime(run::run(&dirs, args)),
+        Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
+        Command::Images(args) => plain(images::run(&dirs, args)),
+        Command::Ps(args) => plain(ps::run(&dirs, args)),
+        Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
+        Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),
+        Command::Doctor(args) => plain(doctor::run(&dirs, &args)),
+        Command::Monitor => unreachable!("handled before"),
+    }
+}
+
+/// Runs to completion on this thread. What still blocks on another (a read of
+/// stdin that nobody will answer) is left behind.
+fn on_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::cannot("start", e))?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Help goes to stdout and is no failure; a usage error is mvm's failure.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        UsageError::DisplayHelp | UsageError::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(MVM_FAILED),
+    }
+}
+
+/// `error:` what and why, `hint:` what to do.
+fn report(failure: &Failure) {
+    let mut stderr = io::stderr().lock();
+    let _ = writeln!(stderr, "error: {}", failure.message);
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(stderr, "hint: {hint}");
+    }
+}
+
+/// Writes to stdout. A reader that went away ends the output, not in an error.
+fn print(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::cannot("write to stdout", e)),
+        _ => Ok(()),
+    }
+}
+
+/// `MVM_LOG` has tracing's filter syntax and wins over `-v`.
+fn start_log(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "mvm=info,warn",
+        _ => "mvm=debug,info",
+    };
+    let filter = EnvFilter::try_from_env("MVM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

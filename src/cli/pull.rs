@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mvm pull`
+
+use clap::Args;
+
+use super::run;
+use crate::error::{Failure, Result};
+use crate::image::{self, PullOptions, PullPolicy, Store};
+use crate::state::Dirs;
+
+/// Pull an image from a registry
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// Reference of the image
+    image: String,
+    /// Platform to choose from an image for several: linux/amd64
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
+    /// Print the reference only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub async fn run(dirs: &Dirs, args: PullArgs) -> Result<u8> {
+    let failed = |e: image::Error| Failure::new(e.to_string()).maybe_hint(e.hint());
+    let reference: image::Reference = args
+        .image
+        .parse()
+        .map_err(|e: image::ReferenceError| Failure::new(e.to_string()).maybe_hint(e.hint()))?;
+    let options = PullOptions {
+        policy: PullPolicy::Always,
+        platform: run::platform(args.platform.as_deref())?,
+        progress: image::for_stderr(args.quiet),
+        ..PullOptions::default()
+    };
+    let store = Store::open(&dirs.data).map_err(failed)?;
+    store.pull(&reference, &options).await.map_err(failed)?;
+    super::print(&format!("{reference}\n"))?;
+    Ok(0)
+}

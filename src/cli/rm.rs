@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mvm rm`
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::stop;
+use crate::error::Result;
+use crate::state::Dirs;
+
+/// Remove VMs and their disks
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// Names, IDs or starts of IDs
+    #[arg(required = true, value_name = "VM")]
+    vms: Vec<String>,
+    /// Kill those that run
+    #[arg(short, long)]
+    force: bool,
+}
+
+pub async fn run(dirs: &Dirs, args: RmArgs) -> Result<u8> {
+    stop::each(dirs, &args.vms, async |store, found| {
+        if args.force {
+            stop::stop(found, Duration::ZERO).await?;
+        }
+        store.remove(found)
+    })
+    .await
+}

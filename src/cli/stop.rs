@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mvm stop`
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::error::Result;
+use crate::monitor;
+use crate::state::{Dirs, Found, VmStore};
+
+/// Stop running VMs
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Names, IDs or starts of IDs
+    #[arg(required = true, value_name = "VM")]
+    vms: Vec<String>,
+    /// Seconds from SIGTERM to SIGKILL
+    #[arg(short = 't', long = "time", default_value_t = 10, value_name = "SECONDS")]
+    grace: u32,
+}
+
+pub async fn run(dirs: &Dirs, args: StopArgs) -> Result<u8> {
+    let grace = Duration::from_secs(args.grace.into());
+    each(dirs, &args.vms, async |_, found| stop(found, grace).await).await
+}
+
+/// Stops one VM; one that does not run is stopped already.
+pub async fn stop(found: &Found, grace: Duration) -> Result<()> {
+    if !found.alive {
+        return Ok(());
+    }
+    match monitor::order_stop(&found.record, grace).await {
+        // It ended between the look and the order.
+        Err(_) if !VmStore::new(&found.record.dirs).is_alive(&found.record.id) => Ok(()),
+        other => other,
+    }
+}
+
+/// Does something for each VM named, prints what was named as it is done, and
+/// goes on after a failure. 1 if one failed.
+pub async fn each(
+    dirs: &Dirs,
+    words: &[String],
+    work: impl AsyncFn(&VmStore, &Found) -> Result<()>,
+) -> Result<u8> {
+    let store = VmStore::new(dirs);
+    let mut status = 0;
+    for resolved in store.resolve(words) {
+        let outcome = match resolved {
+            Ok((word, found)) => work(&store, &found).await.map(|()| word),
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(word) => super::print(&format!("{word}\n"))?,
+            Err(failure) => {
+                super::report(&failure);
+                status = 1;
+            }
+        }
+    }
+    Ok(status)
+}

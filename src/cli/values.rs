@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Values of flags in Docker's notations.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Failure, Result};
+use crate::spec::Volume;
+use crate::sys;
+
+/// A size: a number of MiB, or a number with the unit b, k, m, g or t.
+pub fn mib(text: &str) -> std::result::Result<u64, String> {
+    let lower = text.to_ascii_lowercase();
+    let lower = lower.strip_suffix("ib").or(lower.strip_suffix('b')).unwrap_or(&lower);
+    let bytes_given = lower.len() < text.len() && lower.ends_with(|c: char| c.is_ascii_digit());
+    let (digits, unit) = match lower.strip_suffix(['k', 'm', 'g', 't']) {
+        Some(digits) => (digits, lower.as_bytes()[lower.len() - 1]),
+        None => (lower, if bytes_given { b'b' } else { b'm' }),
+    };
+    let number: f64 = digits.parse().map_err(|_| format!("{text:?} is no size"))?;
+    if !number.is_finite() || number < 0.0 || digits.starts_with(['+', '-']) {
+        return Err(format!("{text:?} is no size"));
+    }
+    let factor: f64 = match unit {
+        b'b' => 1.0 / f64::from(1 << 20),
+        b'k' => 1.0 / 1024.0,
+        b'm' => 1.0,
+        b'g' => 1024.0,
+        _ => 1024.0 * 1024.0,
+    };
+    let mib = (number * factor).ceil();
+    // More MiB than this is no machine of ours, and exact in an f64.
+    if mib > 1e12 {
+        return Err(format!("{text} is too much"));
+    }
+    Ok(mib as u64)
+}
+
+/// CPUs, with a fraction allowed, in thousandths.
+pub fn cpus(text: &str) -> std::result::Result<u32, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number of CPUs"))?;
+    let milli = (number * 1000.0).round();
+    if !(10.0..=1e6).contains(&milli) {
+        return Err("from 0.01 to 1000".into());
+    }
+    Ok(milli as u32)
+}
+
+/// Whole or fractional seconds.
+pub fn seconds(text: &str) -> std::result::Result<std::time::Duration, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number of seconds"))?;
+    if !(0.001..=1e6).contains(&number) {
+        return Err("from 0.001 to 1000000".into());
+    }
+    Ok(std::time::Duration::from_secs_f64(number))
+}
+
+/// `SOURCE:TARGET[:ro|rw]`, as `docker run -v` takes it for directories.
+pub fn volume(text: &OsStr) -> Result<Volume> {
+    let shown = text.to_string_lossy();
+    let invalid = |why: &str| {
+        Failure::new(format!("invalid volume {shown:?}: {why}"))
+            .hint("-v /directory/on/host:/directory/in/vm[:ro]")
+    };
+    let text = text.to_str().ok_or_else(|| invalid("it is not UTF-8"))?;
+    let (source, target, mode) = match split_volume(text)[..] {
+        [source, target] => (source, target, "rw"),
+        [source, target, mode] => (source, target, mode),
+        _ => return Err(invalid("it has not two or three parts")),
+    };
+    let read_only = match mode {
+        "ro" => true,
+        "rw" => false,
+        other => return Err(invalid(&format!("unknown option {other:?}"))),
+    };
+    if !target.starts_with('/') {
+        return Err(invalid("the path in the VM is not absolute"));
+    }
+    if target.split('/').all(|part| part.is_empty() || part == ".") {
+        return Err(invalid("the VM's root cannot be a volume"));
+    }
+    if !source.contains(['/', '\\']) && !source.starts_with('.') {
+        return Err(invalid("named volumes are not there yet")
+            .hint(format!("for a directory say ./{source}")));
+    }
+    let source = existing_directory(Path::new(source))?;
+    Ok(Volume { source, target: sys::os_bytes(target.as_ref()), read_only })
+}
+
+/// Splits at colons, but not at the one of `C:\`.
+fn split_volume(text: &str) -> Vec<&str> {
+    let drive = cfg!(windows) && text.as_bytes().get(1) == Some(&b':');
+    let skip = if drive { 2 } else { 0 };
+    let Some(end) = text[skip..].find(':') else { return vec![text] };
+    let mut parts = vec![&text[..skip + end]];
+    parts.extend(text[skip + end + 1..].split(':'));
+    parts
+}
+
+fn existing_directory(path: &Path) -> Result<PathBuf> {
+    let failed = |why: String| Failure::new(format!("cannot share {}: {why}", path.display()));
+    let path = path.canonicalize().map_err(|e| {
+        failed(e.to_string()).hint("mvm makes no missing directory on the host: mkdir -p first")
+    })?;
+    if !path.is_dir() {
+        return Err(failed("it is not a directory".into()).hint("share the directory it is in"));
+    }
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, expected) in [
+            ("512", 512),
+            ("512m", 512),
+            ("512MiB", 512),
+            ("2g", 2048),
+            ("2GB", 2048),
+            ("1.5g", 1536),
+            ("1048576b", 1),
+            ("1b", 1),
+            ("1024k", 1),
+            ("1t", 1 << 20),
+            ("0", 0),
+        ] {
+            assert_eq!(mib(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "m", "b", "x", "-1", "+1", "1e400", "nan", "inf", "1q", "1 g", "9e20g"] {
+            assert!(mib(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn cpus_and_seconds() {
+        assert_eq!(cpus("2"), Ok(2000));
+        assert_eq!(cpus("0.5"), Ok(500));
+        for bad in ["0", "-1", "nan", "", "x", "1e9"] {
+            assert!(cpus(bad).is_err(), "{bad}");
+        }
+        assert!(seconds("0").is_err() && seconds("2.5").is_ok());
+    }
+
+    #[test]
+    fn volumes() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().canonicalize().unwrap();
+        let parse = |suffix: &str| volume(format!("{}{suffix}", source.display()).as_ref());
+        let volume_of =
+            |read_only| Volume { source: source.clone(), target: b"/src".to_vec(), read_only };
+        assert_eq!(parse(":/src").unwrap(), volume_of(false));
+        assert_eq!(parse(":/src:rw").unwrap(), volume_of(false));
+        assert_eq!(parse(":/src:ro").unwrap(), volume_of(true));
+        for bad in ["", ":src", ":/", ":/./", ":/src:rx", ":/a:/b:ro:x", "/missing:/src"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+        assert!(volume("name:/src".as_ref()).unwrap_err().message.contains("named volumes"));
+        std::fs::write(source.join("file"), "").unwrap();
+        assert!(parse("/file:/src").unwrap_err().message.contains("not a directory"));
+    }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Images: from a reference on the command line to verified layers on disk. It
+//! knows registries and the store, and nothing about virtual machines.
+
+mod auth;
+mod config;
+mod digest;
+mod error;
+pub mod layer;
+mod manifest;
+mod platform;
+mod progress;
+mod pull;
+mod reference;
+mod registry;
+mod store;
+
+pub use auth::{Credentials, docker_config_file};
+pub use config::{ConfigError, ImageConfig};
+pub use digest::{Algorithm, Digest, DigestError};
+pub use error::{Error, Result};
+pub use manifest::ManifestError;
+pub use platform::{Platform, PlatformError};
+pub use progress::{LayerEvent, Progress, Quiet, for_stderr};
+pub use pull::{Limits, PullOptions, PullPolicy};
+pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError, ReferenceErrorKind};
+pub use store::{Image, ImageSummary, LayerImage, Store};

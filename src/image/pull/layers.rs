@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The layers of a pull, several at once. Each is received by a task, written
+//! and hashed by one thread and converted by another, all as it streams.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{self, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::convert::{Conversion, LocalBlob, Piece, Pieces};
+use super::{Limits, PullOptions, wrong_digest};
+use crate::image::digest::{Algorithm, Digest, Hasher};
+use crate::image::error::{Error, IoContext, Result};
+use crate::image::manifest::Blob;
+use crate::image::progress::{LayerEvent, Progress};
+use crate::image::registry::Registry;
+use crate::image::store::{Store, Unfinished};
+
+/// Layers in flight, as many as Docker's default.
+const CONCURRENT: usize = 3;
+/// Chunks of the network (16 KiB, seldom more) between two stages.
+const QUEUE: usize = 32;
+
+/// What all layers of a pull share.
+struct Shared {
+    store: Store,
+    registry: Registry,
+    progress: Arc<dyn Progress>,
+    limits: Limits,
+    turn: Semaphore,
+    stop: CancellationToken,
+}
+
+/// Sees to it that the blob and the disk image of every layer are in the store.
+pub async fn fetch(
+    store: &Store,
+    registry: &Registry,
+    blobs: &[Blob],
+    diff_ids: &[Digest],
+    options: &PullOptions,
+) -> Result<()> {
+    let stop = CancellationToken::new();
+    // Threads cannot be aborted as tasks can: if this future is dropped, they
+    // hear of it here.
+    let _stop_at_the_end = stop.clone().drop_guard();
+    let shared = Arc::new(Shared {
+        store: store.clone(),
+        registry: registry.clone(),
+        progress: options.progress.clone(),
+        limits: options.limits.clone(),
+        turn: Semaphore::new(CONCURRENT),
+        stop: stop.clone(),
+    });
+    let mut tasks = JoinSet::new();
+    let mut seen = HashSet::new();
+    for (blob, diff_id) in blobs.iter().zip(diff_ids) {
+        if seen.insert((&blob.digest, diff_id)) {
+            shared.progress.layer(&blob.digest, LayerEvent::Waiting);
+            let layer =
+                Layer { shared: shared.clone(), blob: blob.clone(), diff_id: diff_id.clone() };
+            tasks.spawn(layer.fetch());
+        }
+    }
+    let mut result = Ok(());
+    // After a failure the others are stopped, and waited for: when this returns,
+    // no unfinished file is left.
+    while let Some(ended) = tasks.join_next().await {
+        let ended = ended.unwrap_or_else(|error| Err(Error::Worker(error.to_string())));
+        if let (Ok(()), Err(error)) = (&result, ended) {
+            result = Err(error);
+            stop.cancel();
+        }
+    }
+    result
+}
+
+struct Layer {
+    shared: Arc<Shared>,
+    blob: Blob,
+    diff_id: Digest,
+}
+
+impl Layer {
+    async fn fetch(self) -> Result<()> {
+        let shared = self.shared.clone();
+        let _turn = tokio::select! {
+            turn = shared.turn.acquire() => turn.map_err(|_| Error::Interrupted)?,
+            () = shared.stop.cancelled() => return Err(Error::Interrupted),
+        };
+        let has_blob = shared.store.has_blob(&self.blob);
+        let has_image = shared.store.has_layer(&self.diff_id);
+        let event = match (has_blob, has_image) {
+            (true, true) => LayerEvent::Exists,
+            (true, false) if self.convert_local().await? => LayerEvent::Done,
+            // A disk image without its blob is of use to run, but the blob store
+            // promises whole images to other tools.
+            _ => {
+                self.download(!has_image).await?;
+                LayerEvent::Done
+            }
+        };
+        shared.progress.layer(&self.blob.digest, event);
+        Ok(())
+    }
+
+    fn conversion(&self) -> Conversion {
+        Conversion {
+            ingest: self.shared.store.layer_ingest(),
+            layer: self.blob.digest.clone(),
+            diff_id: self.diff_id.clone(),
+            limits: self.shared.limits.clone(),
+        }
+    }
+
+    /// Converts the blob of the store. Returns `false`, without the blob, if it
+    /// turned out damaged.
+    async fn convert_local(&self) -> Result<bool> {
+        let store = &self.shared.store;
+        let path = store.blob_path(&self.blob.digest);
+        let local = LocalBlob::open(&path, self.shared.stop.clone()).at("read", &path)?;
+        let (conversion, destination) = (self.conversion(), store.layer_path(&self.diff_id));
+        let (damaged, digest) = (path.clone(), self.blob.digest.clone());
+        blocking(move || match conversion.run(local) {
+            Ok(image) => image.persist(&destination).map(|()| true),
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            // Is it the layer, or has the disk lost something since?
+            Err(error) if digest_of(&damaged, digest.algorithm())? == digest => Err(error),
+            Err(_) => {
+                tracing::warn!(blob = %digest, "a stored blob is damaged and pulled again");
+                fs::remove_file(&damaged).at("remove", &damaged)?;
+                Ok(false)
+            }
+        })
+        .await
+    }
+
+    async fn download(&self, convert: bool) -> Result<()> {
+        let shared = &self.shared;
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let storing = Storing {
+            blob: self.blob.clone(),
+            registry: shared.registry.host(),
+            store: shared.store.clone(),
+            conversion: convert.then(|| self.conversion()),
+        };
+        let total = self.blob.size;
+        shared.progress.layer(&self.blob.digest, LayerEvent::Downloading { current: 0, total });
+        let mut stream = tokio::select! {
+            stream = shared.registry.blob(&self.blob, "layer") => stream?,
+            () = shared.stop.cancelled() => return Err(Error::Interrupted),
+        };
+        let storing = blocking(move || storing.run(receiver));
+        // Dropping the sender without an end tells that there is none.
+        let feeding = async move {
+            let mut current = 0;
+            loop {
+                let chunk = tokio::select! {
+                    chunk = stream.next() => chunk,
+                    () = shared.stop.cancelled() => return Err(Error::Interrupted),
+                };
+                let Some(chunk) = chunk else { break };
+                let chunk = chunk?;
+                current += chunk.len() as u64;
+                // Nobody receives once storing has failed, and that says why.
+                if sender.send(Piece::Data(chunk)).await.is_err() {
+                    return Ok(());
+                }
+                shared
+                    .progress
+                    .layer(&self.blob.digest, LayerEvent::Downloading { current, total });
+            }
+            let _ = sender.send(Piece::End).await;
+            Ok(())
+        };
+        let (fed, stored) = futures::join!(feeding, storing);
+        fed.and(stored)
+    }
+}
+
+/// Runs on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Worker(error.to_string())))
+}
+
+/// The thread that writes a blob, and hands it on to be converted.
+struct Storing {
+    blob: Blob,
+    registry: String,
+    store: Store,
+    conversion: Option<Conversion>,
+}
+
+impl Storing {
+    /// Takes pieces to the end. A wrong digest is found before anything that
+    /// follows from it, such as a tar that makes no sense.
+    fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<()> {
+        let unfinished = self.store.blob_ingest().create()?;
+        let Some(conversion) = self.conversion.take() else {
+            self.receive(&mut pieces, &unfinished, |_| {})?;
+            return unfinished.persist(&self.store.blob_path(&self.blob.digest));
+        };
+        let destination = self.store.layer_path(&conversion.diff_id);
+        let (sender, receiver) = sync_channel(QUEUE);
+        let (received, converted) = thread::scope(|scope| {
+            let converting = scope.spawn(move || conversion.run(Pieces::new(receiver)));
+            let sender: SyncSender<Piece> = sender;
+            // A conversion that failed takes no more; the blob is verified all
+            // the same, to know whose fault it was.
+            let received = self.receive(&mut pieces, &unfinished, |piece| drop(sender.send(piece)));
+            drop(sender);
+            (received, converting.join())
+        });
+        received?;
+        let image = converted.map_err(|_| Error::Worker("the conversion panicked".into()))??;
+        unfinished.persist(&self.store.blob_path(&self.blob.digest))?;
+        image.persist(&destination)
+    }
+
+    fn receive(
+        &self,
+        pieces: &mut mpsc::Receiver<Piece>,
+        unfinished: &Unfinished,
+        pass_on: impl Fn(Piece),
+    ) -> Result<()> {
+        let mut hasher = Hasher::new(self.blob.digest.algorithm());
+        loop {
+            match pieces.blocking_recv() {
+                Some(Piece::Data(bytes)) => {
+                    let bytes: Bytes = bytes;
+                    unfinished.file().write_all(&bytes).at("write", unfinished.path())?;
+                    hasher.update(&bytes);
+                    pass_on(Piece::Data(bytes));
+                }
+                Some(Piece::End) => break,
+                None => return Err(Error::Interrupted),
+            }
+        }
+        let actual = hasher.finish();
+        if actual != self.blob.digest {
+            return Err(wrong_digest(self.registry.clone(), "layer", &self.blob.digest, &actual));
+        }
+        pass_on(Piece::End);
+        Ok(())
+    }
+}
+
+fn digest_of(path: &Path, algorithm: Algorithm) -> Result<Digest> {
+    let mut file = File::open(path).at("read", path)?;
+    let mut hasher = Hasher::new(algorithm);
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match file.read(&mut buffer).at("read", path)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}

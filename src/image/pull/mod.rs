@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A pull: reference → manifest → configuration → layers → one entry in the
+//! index. Nothing is visible in the store before the last step.
+
+mod convert;
+mod layers;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::auth::{self, docker_config_file};
+use super::config::ConfigDocument;
+use super::digest::Digest;
+use super::error::{Error, Result};
+use super::layer;
+use super::manifest::{Blob, Document, Manifest, ManifestError, Offer};
+use super::platform::Platform;
+use super::progress::{Progress, Quiet};
+use super::reference::Reference;
+use super::registry::{RawManifest, Registry, Timeouts};
+use super::store::{Image, Record, Store, uppermost};
+
+/// When to go to the registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PullPolicy {
+    /// If the store has no complete image of that name and platform.
+    #[default]
+    Missing,
+    /// In any case: the tag may have moved. What did not change is kept.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What an image may ask for before it is refused.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a manifest or index. Registries stop at 4 MiB as well.
+    pub manifest_bytes: u64,
+    /// Bytes of a configuration.
+    pub config_bytes: u64,
+    /// Layers; 127 is Docker's own limit.
+    pub layers: usize,
+    /// Bytes of one uncompressed layer.
+    pub layer_bytes: u64,
+    /// For the conversion of one layer.
+    pub conversion: layer::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            manifest_bytes: 4 << 20,
+            config_bytes: 8 << 20,
+            layers: 127,
+            layer_bytes: 64 << 30,
+            conversion: layer::Limits::default(),
+        }
+    }
+}
+
+/// How to pull.
+#[derive(Clone)]
+pub struct PullOptions {
+    /// The platform; `None` takes what is in the store, else this machine's.
+    pub platform: Option<Platform>,
+    /// When to go to the registry.
+    pub policy: PullPolicy,
+    /// Who is told.
+    pub progress: Arc<dyn Progress>,
+    /// What is refused.
+    pub limits: Limits,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+    /// The file with credentials; the default is Docker's.
+    pub docker_config: Option<PathBuf>,
+}
+
+impl Default for PullOptions {
+    fn default() -> Self {
+        Self {
+            platform: None,
+            policy: PullPolicy::default(),
+            progress: Arc::new(Quiet),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            docker_config: docker_config_file(),
+        }
+    }
+}
+
+impl Store {
+    /// Gets an image, from the store or its registry as `options.policy` says.
+    ///
+    /// Dropped before its end, or killed, it leaves the store as it was, but for
+    /// whole layers, which the next pull will not fetch again.
+    pub async fn pull(&self, reference: &Reference, options: &PullOptions) -> Result<Image> {
+        match (options.policy, self.find(reference)) {
+            (PullPolicy::Never, found) => return suitable(found?, reference, options),
+            (PullPolicy::Missing, Ok(image)) => {
+                if let Ok(image) = suitable(image, reference, options) {
+                    return Ok(image);
+                }
+            }
+            (PullPolicy::Missing, Err(Error::NotLocal(_) | Error::Incomplete { .. })) => {}
+            (PullPolicy::Missing, Err(error)) => return Err(error),
+            (PullPolicy::Always, _) => {}
+        }
+        let pulled = self.pull_from_registry(reference, options).await;
+        if pulled.is_err() {
+            options.progress.fail();
+        }
+        pulled
+    }
+
+    async fn pull_from_registry(
+        &self,
+        reference: &Reference,
+        options: &PullOptions,
+    ) -> Result<Image> {
+        self.prepare()?;
+        let credentials = match &options.docker_config {
+            Some(file) => auth::credentials(file, reference.registry())?,
+            None => None,
+        };
+        let registry = Registry::connect(reference, credentials, options.timeouts).await?;
+        let chosen = choose(&registry, reference, options).await?;
+        options.progress.start(reference);
+        let (config_body, config) =
+            self.configuration(&registry, reference, &chosen.manifest, &options.limits).await?;
+        let platform = match chosen.platform {
+            Some(platform) => platform,
+            // Without an index nobody has compared it with what is wanted yet.
+            None => {
+                let wanted = options.platform.clone().unwrap_or_else(Platform::host);
+                if !config.platform.serves(&wanted) {
+                    let available = vec![config.platform];
+                    return Err(Error::NoPlatform {
+                        reference: reference.clone(),
+                        wanted,
+                        available,
+                    });
+                }
+                config.platform
+            }
+        };
+        layers::fetch(self, &registry, &chosen.manifest.layers, &config.diff_ids, options).await?;
+        self.put_blob(&chosen.manifest.config.digest, &config_body)?;
+        self.put_blob(&chosen.raw.digest, &chosen.raw.body)?;
+        let size = |id: &Digest| std::fs::metadata(self.layer_path(id)).map_or(0, |m| m.len());
+        let new = self.commit(&Record {
+            media_type: chosen.manifest.media_type,
+            digest: &chosen.raw.digest,
+            size: chosen.raw.body.len() as u64,
+            platform: &platform,
+            reference,
+            repo_digest: &chosen.repo_digest,
+            id: &chosen.manifest.config.digest,
+            image_bytes: uppermost(&config.diff_ids).into_iter().map(size).sum(),
+            created: config.created.as_deref(),
+        })?;
+        options.progress.finish(reference, &chosen.repo_digest, new);
+        self.find(reference)
+    }
+
+    /// The configuration, from the store if it is there.
+    async fn configuration(
+        &self,
+        registry: &Registry,
+        reference: &Reference,
+        manifest: &Manifest,
+        limits: &Limits,
+    ) -> Result<(Vec<u8>, ConfigDocument)> {
+        let blob = &manifest.config;
+        if blob.size > limits.config_bytes {
+            let what = format!("the configuration of {reference}");
+            return Err(Error::TooLarge { what, limit: limits.config_bytes });
+        }
+        let body = match self.read_blob(blob)? {
+            Some(body) => body,
+            None => download(registry, blob, "configuration").await?,
+        };
+        let config = ConfigDocument::parse(&body, manifest.layers.len())
+            .map_err(|source| Error::Config { reference: reference.clone(), source })?;
+        Ok((body, config))
+    }
+}
+
+/// Whether the image is for the platform that was asked for, if one was.
+fn suitable(image: Image, reference: &Reference, options: &PullOptions) -> Result<Image> {
+    match &options.platform {
+        Some(wanted) if !image.platform.serves(wanted) => Err(Error::NoPlatform {
+            reference: reference.clone(),
+            wanted: wanted.clone(),
+            available: vec![image.platform],
+        }),
+        _ => Ok(image),
+    }
+}
+
+/// The manifest that a pull is about.
+struct Chosen {
+    raw: RawManifest,
+    manifest: Manifest,
+    /// What the index said, if there was one.
+    platform: Option<Platform>,
+    repo_digest: Digest,
+}
+
+async fn choose(
+    registry: &Registry,
+    reference: &Reference,
+    options: &PullOptions,
+) -> Result<Chosen> {
+    let limits = &options.limits;
+    let wrong = |source| Error::Manifest { reference: reference.clone(), source };
+    let parse = |raw: &RawManifest| {
+        Document::parse(&raw.body, raw.content_type.as_deref(), limits.layers).map_err(wrong)
+    };
+    let raw = registry.manifest(limits.manifest_bytes).await?;
+    let repo_digest = raw.digest.clone();
+    let offers = match parse(&raw)? {
+        Document::Manifest(manifest) => {
+            return Ok(Chosen { raw, manifest, platform: None, repo_digest });
+        }
+        Document::Index(offers) => offers,
+    };
+    let wanted = options.platform.clone().unwrap_or_else(Platform::host);
+    let Some(at) = Platform::choose(&wanted, offers.iter().map(|offer| offer.platform.as_ref()))
+    else {
+        let available = available(offers);
+        return Err(Error::NoPlatform { reference: reference.clone(), wanted, available });
+    };
+    let offer = &offers[at];
+    let raw = registry.manifest_of(&offer.manifest, limits.manifest_bytes).await?;
+    match parse(&raw)? {
+        Document::Manifest(manifest) => {
+            Ok(Chosen { raw, manifest, platform: offer.platform.clone(), repo_digest })
+        }
+        Document::Index(_) => Err(wrong(ManifestError::Ambiguous("an index leads to another"))),
+    }
+}
+
+/// The platforms to tell the user; `unknown` ones are attestations.
+fn available(offers: Vec<Offer>) -> Vec<Platform> {
+    let mut platforms = Vec::new();
+    for platform in offers.into_iter().filter_map(|offer| offer.platform) {
+        if platform.os != "unknown" && !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    // A hostile index lists thousands.
+    platforms.truncate(32);
+    platforms
+}
+
+/// A small blob, verified.
+async fn download(registry: &Registry, blob: &Blob, what: &'static str) -> Result<Vec<u8>> {
+    let mut stream = registry.blob(blob, what).await?;
+    let mut body = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        body.extend_from_slice(&chunk?);
+    }
+    if !blob.digest.matches(&body) {
+        return Err(wrong_digest(registry.host(), what, &blob.digest, &Digest::of(&body)));
+    }
+    Ok(body)
+}
+
+fn wrong_digest(registry: String, what: &str, expected: &Digest, actual: &Digest) -> Error {
+    Error::WrongDigest {
+        registry,
+        what: what.to_owned(),
+        expected: expected.to_string(),
+        actual: actual.to_string(),
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What happens to names and entries as images come and tags move.
+
+use super::*;
+
+fn digest(of: &str) -> Digest {
+    Digest::of(of.as_bytes())
+}
+
+fn record(index: &mut Index, name: &str, manifest: &str) -> bool {
+    let reference: Reference = name.parse().unwrap();
+    let digest = digest(manifest);
+    index.record(&Record {
+        media_type: oci_client::manifest::OCI_IMAGE_MEDIA_TYPE,
+        digest: &digest,
+        size: 1,
+        platform: &Platform::host(),
+        repo_digest: reference.digest().unwrap_or(&digest),
+        reference: &reference,
+        id: &Digest::of(format!("config of {manifest}").as_bytes()),
+        image_bytes: 4096,
+        created: Some("2024-01-02T03:04:05Z"),
+    })
+}
+
+fn names(index: &Index) -> Vec<(String, Digest)> {
+    let name = |entry: &Entry| entry.reference().map_or("<none>".into(), |r| r.familiar());
+    index.manifests.iter().map(|entry| (name(entry), entry.digest.clone())).collect()
+}
+
+#[test]
+fn a_moved_tag_leaves_the_old_image_dangling() {
+    let mut index = Index::empty();
+    assert!(record(&mut index, "alpine", "one"));
+    assert!(!record(&mut index, "alpine", "one"), "nothing new");
+    assert!(record(&mut index, "alpine", "two"));
+    assert_eq!(
+        names(&index),
+        [("<none>".into(), digest("one")), ("alpine:latest".into(), digest("two"))]
+    );
+    assert_eq!(index.manifests[0].repository(), Some("docker.io/library/alpine"));
+    let pinned: Reference = format!("alpine@{}", digest("one")).parse().unwrap();
+    assert!(index.manifests[0].answers_to(&pinned), "it is still there by its digest");
+
+    assert!(record(&mut index, "alpine", "one"), "and back again");
+    assert_eq!(
+        names(&index),
+        [("alpine:latest".into(), digest("one")), ("<none>".into(), digest("two"))]
+    );
+}
+
+#[test]
+fn two_tags_of_one_image_are_two_entries() {
+    let mut index = Index::empty();
+    record(&mut index, "alpine:3", "one");
+    record(&mut index, "alpine:3.20", "one");
+    assert_eq!(index.manifests.len(), 2);
+    record(&mut index, "alpine:3", "two");
+    assert_eq!(
+        names(&index),
+        [("alpine:3.20".into(), digest("one")), ("alpine:3".into(), digest("two"))],
+        "the old image still has a tag, so nothing dangles"
+    );
+}
+
+#[test]
+fn a_digest_reference_has_no_tag() {
+    let mut index = Index::empty();
+    let pinned = format!("alpine@{}", digest("one"));
+    record(&mut index, &pinned, "one");
+    assert_eq!(names(&index), [("<none>".into(), digest("one"))]);
+    assert!(index.manifests[0].answers_to(&pinned.parse().unwrap()));
+    assert!(!index.manifests[0].answers_to(&"alpine".parse().unwrap()));
+    let elsewhere: Reference = format!("other/alpine@{}", digest("one")).parse().unwrap();
+    assert!(!index.manifests[0].answers_to(&elsewhere));
+    record(&mut index, "alpine", "one");
+    assert_eq!(names(&index), [("alpine:latest".into(), digest("one"))], "the tag comes to it");
+    record(&mut index, &pinned, "one");
+    assert_eq!(names(&index), [("alpine:latest".into(), digest("one"))], "and stays");
+}
+
+#[test]
+fn fields_of_others_survive() {
+    let text = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[
+        {{"mediaType":"m","digest":"{}","size":3,"artifactType":"x","annotations":{{"a":"b"}}}}],
+        "annotations":{{"c":"d"}},"later":[1]}}"#,
+        digest("other")
+    );
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index.json");
+    fs::write(&path, text).unwrap();
+    let mut index = Index::read(&path).unwrap();
+    record(&mut index, "alpine", "one");
+    let written: Value = serde_json::from_slice(&index.to_bytes()).unwrap();
+    assert_eq!(written["later"][0], 1);
+    assert_eq!(written["annotations"]["c"], "d");
+    assert_eq!(written["manifests"][0]["artifactType"], "x");
+    assert_eq!(written["manifests"][0]["annotations"]["a"], "b");
+    assert_eq!(written["schemaVersion"], 2);
+}
+
+#[test]
+fn a_newer_or_broken_index_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index.json");
+    for text in ["", "{", "[]", r#"{"schemaVersion":3,"manifests":[]}"#] {
+        fs::write(&path, text).unwrap();
+        assert!(matches!(Index::read(&path), Err(Error::Store { .. })), "{text}");
+    }
+    assert_eq!(Index::read(&home.path().join("none.json")).unwrap().manifests.len(), 0);
+}

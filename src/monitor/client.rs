@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A command's side of a monitor: starting one, passing stdin, output and
+//! signals between it and this process, ordering a running one.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::wire::{self, CHUNK, Event, Kind, Order, STDIN_WINDOW};
+use super::{COMMAND, Launch};
+use crate::error::{Failure, Result};
+use crate::state::{Claim, Record};
+use crate::sys::{self, Connection};
+
+/// A monitor's socket in its runtime directory.
+pub const SOCKET: &str = "monitor.sock";
+
+/// A VM that this command started and listens to.
+pub struct Attached {
+    connection: Connection,
+    stdin: bool,
+    log: std::path::PathBuf,
+}
+
+/// Starts the monitor of a claimed VM and hands the claim's lock to it.
+pub async fn spawn(launch: Launch, claim: Claim) -> Result<Attached> {
+    let log = claim.directory().join("monitor.log");
+    let failed = |e: io::Error| Failure::cannot("start the VM's monitor", e);
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    sys::owner_only(&mut options);
+    let log_file = options.open(&log).map_err(failed)?;
+    let program = std::env::current_exe().map_err(failed)?;
+    let (mut connection, theirs) = sys::connection_pair().map_err(failed)?;
+    let lock = claim.lock().map_err(failed)?;
+    // The child is not waited for: it outlives us, or we see its end as the
+    // end of the connection.
+    sys::spawn_monitor(&program, &[COMMAND.as_ref()], theirs, lock, log_file).map_err(failed)?;
+    launch.write(&mut connection).await.map_err(failed)?;
+    Ok(Attached { connection, stdin: launch.stdin, log })
+}
+
+impl Attached {
+    /// Until the VM has ended: its exit code. `on_event` hears of phases.
+    pub async fn run(self, mut on_event: impl FnMut(&Event)) -> Result<u8> {
+        let (reader, writer) = tokio::io::split(self.connection);
+        let (frames, queue) = mpsc::channel(8);
+        tokio::spawn(send_frames(writer, queue));
+        let credit = Arc::new(Semaphore::new(STDIN_WINDOW));
+        if self.stdin {
+            tokio::spawn(send_stdin(frames.clone(), Arc::clone(&credit)));
+        }
+        tokio::spawn(send_signals(frames.clone()));
+        let (output, closed) = Output::start(frames);
+        let ended = receive(reader, &output, &credit, &mut on_event).await;
+        drop(output);
+        let _ = tokio::task::spawn_blocking(move || closed.join()).await;
+        match ended {
+            Some(Event::Exited { code }) => Ok(code),
+            Some(Event::Failed(failure)) => Err(failure),
+            _ => Err(Failure::new("the VM's monitor died, and the VM with it")
+                .hint(format!("{} may say why", self.log.display()))),
+        }
+    }
+}
+
+/// Passes on what comes; the last event, if one came.
+async fn receive(
+    mut reader: ReadHalf<Connection>,
+    output: &Output,
+    credit: &Semaphore,
+    on_event: &mut impl FnMut(&Event),
+) -> Option<Event> {
+    let mut last = None;
+    while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
+        match kind {
+            Kind::Stdout | Kind::Stderr => output.write(kind, payload).await,
+            Kind::Event => match wire::parse(&payload).ok()? {
+                Event::StdinCredit(bytes) => credit.add_permits(bytes.min(STDIN_WINDOW)),
+                event => {
+                    on_event(&event);
+                    last = Some(event);
+                }
+            },
+            _ => return None,
+        }
+    }
+    last
+}
+
+type Frames = mpsc::Sender<(Kind, Vec<u8>)>;
+
+async fn send_frames(
+    mut writer: WriteHalf<Connection>,
+    mut queue: mpsc::Receiver<(Kind, Vec<u8>)>,
+) {
+    while let Some((kind, payload)) = queue.recv().await {
+        if wire::write(&mut writer, kind, &payload).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn send_order(frames: &Frames, order: &Order) {
+    if let Ok(payload) = serde_json::to_vec(order) {
+        let _ = frames.send((Kind::Order, payload)).await;
+    }
+}
+
+/// Stdin until its end, never more than the monitor gave credit for: signals
+/// do not wait behind it.
+async fn send_stdin(frames: Frames, credit: Arc<Semaphore>) {
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = match stdin.read(&mut buffer).await {
+            Ok(count) => count,
+            Err(error) => {
+                tracing::warn!("cannot read stdin: {error}");
+                0
+            }
+        };
+        let wanted = u32::try_from(count).unwrap_or(u32::MAX);
+        let Ok(permits) = credit.acquire_many(wanted).await else { return };
+        permits.forget();
+        let end = frames.send((Kind::Stdin, buffer[..count].to_vec())).await.is_err();
+        if end || count == 0 {
+            return;
+        }
+    }
+}
+
+async fn send_signals(frames: Frames) {
+    let mut signals = match sys::signals() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::warn!("signals will not reach the VM: {error}");
+            return;
+        }
+    };
+    while let Some(signal) = signals.recv().await {
+        send_order(&frames, &Order::Signal(signal)).await;
+    }
+}
+
+/// Writes the workload's output on a thread of its own: a reader of ours that
+/// stalls must not keep signals from being passed.
+struct Output(mpsc::Sender<(Kind, Vec<u8>)>);
+
+impl Output {
+    fn start(frames: Frames) -> (Self, std::thread::JoinHandle<()>) {
+        let (sender, mut queue) = mpsc::channel::<(Kind, Vec<u8>)>(8);
+        let thread = std::thread::spawn(move || {
+            let mut open = [true, true];
+            while let Some((kind, bytes)) = queue.blocking_recv() {
+                let stream = usize::from(kind == Kind::Stderr);
+                if open[stream] && write_output(kind, &bytes).is_err() {
+                    open[stream] = false;
+                    let order = Order::CloseOutput(if stream == 0 { 1 } else { 2 });
+                    if let Ok(payload) = serde_json::to_vec(&order) {
+                        let _ = frames.blocking_send((Kind::Order, payload));
+                    }
+                }
+            }
+        });
+        (Self(sender), thread)
+    }
+
+    async fn write(&self, kind: Kind, bytes: Vec<u8>) {
+        let _ = self.0.send((kind, bytes)).await;
+    }
+}
+
+fn write_output(kind: Kind, bytes: &[u8]) -> io::Result<()> {
+    if kind == Kind::Stderr {
+        return io::stderr().lock().write_all(bytes);
+    }
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}
+
+/// Ends a running VM: SIGTERM, and after `grace` SIGKILL. Returns when its
+/// monitor has let go of it.
+pub async fn order_stop(record: &Record, grace: Duration) -> Result<()> {
+    order(record, &Order::Stop { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) })
+        .await
+}
+
+/// Gives an order and waits for the end of the VM.
+async fn order(record: &Record, order: &Order) -> Result<()> {
+    let path = record.dirs.vm_runtime(&record.id).join(SOCKET);
+    let failed = |e: io::Error| Failure::cannot(format!("reach the monitor of {}", record.name), e);
+    let mut connection = sys::connect(&path).await.map_err(failed)?;
+    wire::write_json(&mut connection, Kind::Order, order).await.map_err(failed)?;
+    while let Ok(Some(_)) = wire::read(&mut connection).await {}
+    Ok(())
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a monitor is told to do. It comes over the inherited connection and is
+//! on no disk and in no argument: it holds the workload's environment.
+
+use std::io;
+use std::time::Duration;
+
+use mvm_proto::{InitConfig, Process};
+use protobuf::Message;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use super::wire::{self, Kind};
+use crate::error::{Failure, Result};
+use crate::hypervisor::{Choice, VmConfig};
+use crate::state::Dirs;
+
+/// How long the command may take to say what to launch.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Launch {
+    pub dirs: Dirs,
+    pub id: String,
+    pub backend: Choice,
+    pub vm: VmConfig,
+    /// How long the guest may take from power-on to its hello.
+    pub boot_window_ms: u64,
+    /// The command sends stdin.
+    pub stdin: bool,
+    #[serde(skip)]
+    pub init: InitConfig,
+    #[serde(skip)]
+    pub process: Process,
+}
+
+impl Launch {
+    pub async fn write<W: AsyncWrite + Unpin>(&self, writer: &mut W) -> io::Result<()> {
+        wire::write_json(writer, Kind::Launch, self).await?;
+        wire::write(writer, Kind::InitConfig, &self.init.write_to_bytes()?).await?;
+        wire::write(writer, Kind::Process, &self.process.write_to_bytes()?).await
+    }
+}
+
+/// Reads the three frames and gives the reader back for what follows.
+pub async fn read<R: AsyncRead + Unpin>(mut reader: R) -> Result<(Launch, R)> {
+    let reading = async {
+        let mut launch: Launch = wire::parse(&expect(&mut reader, Kind::Launch).await?)?;
+        launch.init = InitConfig::parse_from_bytes(&expect(&mut reader, Kind::InitConfig).await?)?;
+        launch.process = Process::parse_from_bytes(&expect(&mut reader, Kind::Process).await?)?;
+        Ok::<_, io::Error>(launch)
+    };
+    match timeout(DEADLINE, reading).await {
+        Ok(Ok(launch)) => Ok((launch, reader)),
+        Ok(Err(error)) => Err(Failure::cannot("read what to launch", error)),
+        Err(_) => Err(Failure::new("nobody said what to launch")),
+    }
+}
+
+async fn expect<R: AsyncRead + Unpin>(reader: &mut R, kind: Kind) -> io::Result<Vec<u8>> {
+    match wire::read(reader).await? {
+        Some((found, payload)) if found == kind => Ok(payload),
+        Some((found, _)) => {
+            let message = format!("{found:?} came where {kind:?} was due");
+            Err(io::Error::new(io::ErrorKind::InvalidData, message))
+        }
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}

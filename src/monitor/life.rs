@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+//! One VM from power-on to its record: boot, configure, run, drain, end.
+
+use std::fs::File;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mvm_proto::mux::Stream;
+use mvm_proto::{Exit, MAIN_PROCESS, StartFailureKind, started};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::clients::{Clients, Outgoing, Sender, listen};
+use super::logs::Log;
+use super::wire::{CHUNK, Event, Kind, Order};
+use super::{Launch, explain};
+use crate::agent::{Agent, AgentError};
+use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
+use crate::hypervisor::{VmEnd, VmHandle};
+use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
+use crate::sys;
+
+const SIGINT: u32 = 2;
+const SIGKILL: u32 = 9;
+const SIGTERM: u32 = 15;
+
+/// Streams of the workload, by ID.
+const STDIN: u32 = 1;
+const STDOUT: u32 = 2;
+const STDERR: u32 = 3;
+
+/// How long a guest may take to sync and reset once its workload has ended.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+/// How long the VMM's end may follow the end of its channel.
+const END: Duration = Duration::from_secs(5);
+
+pub struct Monitor {
+    launch: Launch,
+    claim: Claim,
+    clients: Arc<Clients>,
+    orders: mpsc::Receiver<Order>,
+    ordering: mpsc::Sender<Order>,
+    /// Someone ordered the end: output that nobody takes is not waited for.
+    stopping: bool,
+}
+
+/// The workload's output on its way to logs and commands.
+struct Outputs {
+    moving: Vec<JoinHandle<()>>,
+    /// Bit n: nobody reads stream n any more.
+    closed: watch::Sender<u8>,
+}
+
+impl Monitor {
+    pub fn new(launch: Launch, lock: File) -> Result<Self> {
+        let claim = Claim::inherit(&launch.dirs, &launch.id, lock)?;
+        let (ordering, orders) = mpsc::channel(16);
+        Ok(Self { launch, claim, clients: Arc::default(), orders, ordering, stopping: false })
+    }
+
+    /// Runs the VM to its end; the connection is that of the command that
+    /// made it.
+    pub async fn run<R, W>(mut self, reader: R, writer: W) -> Result<()>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let sender = self.clients.add(writer, true);
+        let (stdin, bytes) = mpsc::unbounded_channel();
+        let stdin = self.launch.stdin.then_some(stdin);
+        tokio::spawn(listen(reader, self.ordering.clone(), stdin));
+        let outcome = match self.open_door() {
+            Ok(()) => self.live(bytes, sender).await,
+            Err(failure) => Err(failure),
+        };
+        self.conclude(outcome).await
+    }
+
+    /// Lets later commands in.
+    fn open_door(&self) -> Result<()> {
+        let directory = self.launch.dirs.vm_runtime(&self.launch.id);
+        let failed = |e| Failure::cannot(format!("listen in {}", directory.display()), e);
+        make_private_dir(&directory).map_err(failed)?;
+        let listener = sys::listen(&directory.join(super::client::SOCKET)).map_err(failed)?;
+        let (clients, ordering) = (Arc::clone(&self.clients), self.ordering.clone());
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                let (reader, writer) = tokio::io::split(connection);
+                clients.add(writer, false);
+                tokio::spawn(listen(reader, ordering.clone(), None));
+            }
+        });
+        Ok(())
+    }
+
+    /// From power-on to the VM's end. Whatever happens, the VM is gone after.
+    async fn live(
+        &mut self,
+        stdin: mpsc::UnboundedReceiver<Vec<u8>>,
+        sender: Sender,
+    ) -> Result<Exit> {
+        self.claim.record.phase = Phase::Starting;
+        self.claim.record.monitor_pid = Some(std::process::id());
+        self.claim.save()?;
+        let started = Instant::now();
+        let backend = self.launch.backend.backend();
+        let starting = backend.start(self.launch.vm.clone()).await;
+        let mut vm = starting.map_err(|e| Failure::cannot("start the VM", e))?;
+        let outcome = match self.boot(&mut *vm, started).await {
+            Ok(agent) => self.workload(&mut *vm, &agent, stdin, sender).await,
+            Err(failure) => Err(failure),
+        };
+        vm.stop(Duration::ZERO).await;
+        outcome
+    }
+
+    async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<Agent> {
+        let channel = vm.channel().ok_or_else(|| Failure::new("the VM has no channel"))?;
+        let window = Duration::from_millis(self.launch.boot_window_ms);
+        let accepting = Agent::accept(channel, self.launch.vm.nonce(), window);
+        let agent = self.during(vm, accepting, explain_boot).await?;
+        self.phase("boot", started).await;
+        let configuring = Instant::now();
+        self.launch.init.wall_clock_ns = i64::try_from(now_ms()).unwrap_or_default() * 1_000_000;
+        let init = std::mem::take(&mut self.launch.init);
+        let configured = self.during(vm, agent.configure(&init), explain_boot).await?;
+        tracing::debug!(
+            kernel = configured.kernel_release,
+            init_ms = configured.init_started_ms,
+            configured_ms = configured.configured_ms,
+            "the guest is configured"
+        );
+        self.phase("configure", configuring).await;
+        Ok(agent)
+    }
+
+    async fn workload(
+        &mut self,
+        vm: &mut dyn VmHandle,
+        agent: &Agent,
+        stdin: mpsc::UnboundedReceiver<Vec<u8>>,
+        sender: Sender,
+    ) -> Result<Exit> {
+        let starting = Instant::now();
+        let outputs = self.start(vm, agent, stdin, sender).await?;
+        self.claim.record.phase = Phase::Running;
+        self.claim.record.started_ms = Some(now_ms());
+        self.claim.save()?;
+        self.phase("exec", starting).await;
+        self.clients.event(Event::Started).await;
+        let exit = self.wait(vm, agent, &outputs).await?;
+        self.drain(vm, outputs).await;
+        self.shut_down(vm, agent).await;
+        Ok(exit)
+    }
+
+    /// Opens the streams and starts the process.
+    async fn start(
+        &mut self,
+        vm: &mut dyn VmHandle,
+        agent: &Agent,
+        stdin: mpsc::UnboundedReceiver<Vec<u8>>,
+        sender: Sender,
+    ) -> Result<Outputs> {
+        let mut process = std::mem::take(&mut self.launch.process);
+        process.id = MAIN_PROCESS.into();
+        let (closed, closing) = watch::channel(0);
+        let mut outputs = Outputs { moving: Vec::new(), closed };
+        if self.launch.stdin {
+            let stream = self.during(vm, agent.stream(STDIN), explain_crash).await?;
+            process.stdin = STDIN;
+            tokio::spawn(move_stdin(stream, stdin, sender));
+        }
+        for (id, kind, name) in
+            [(STDOUT, Kind::Stdout, "stdout.log"), (STDERR, Kind::Stderr, "stderr.log")]
+        {
+            let stream = self.during(vm, agent.stream(id), explain_crash).await?;
+            let path = self.claim.directory().join(name);
+            let log = Log::create(&path)
+                .map_err(|e| Failure::cannot(format!("write {}", path.display()), e))?;
+            let clients = Arc::clone(&self.clients);
+            let moving = move_output(stream, kind, log, clients, closing.clone());
+            outputs.moving.push(tokio::spawn(moving));
+        }
+        (process.stdout, process.stderr) = (STDOUT, STDERR);
+        let started = self.during(vm, agent.start(&process), explain_crash).await?;
+        match started.result {
+            Some(started::Result::Pid(_)) => Ok(outputs),
+            Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
+            _ => Err(Failure::new("the guest did not say whether the command started")),
+        }
+    }
+
+    /// The workload runs: orders are carried out until it ends.
+    async fn wait(
+        &mut self,
+        vm: &mut dyn VmHandle,
+        agent: &Agent,
+        outputs: &Outputs,
+    ) -> Result<Exit> {
+        let mut ending = pin!(agent.wait(MAIN_PROCESS));
+        loop {
+            tokio::select! {
+                exit = &mut ending => return match exit {
+                    Ok(exit) => Ok(exit),
+                    Err(error) => Err(lost(vm, error, explain_crash).await),
+                },
+                end = vm.wait() => return Err(explain_crash(&end, &vm.console().tail())),
+                Some(order) = self.orders.recv() => {
+                    self.stopping |= matches!(order, Order::Stop { .. });
+                    carry_out(order, agent, outputs);
+                }
+            }
+        }
+    }
+
+    /// Waits for the last of the output. A command that reads slowly may take
+    /// its time; an order to end cuts it short.
+    async fn drain(&mut self, vm: &mut dyn VmHandle, outputs: Outputs) {
+        let mut moving = pin!(futures::future::join_all(outputs.moving));
+        if self.stopping {
+            let _ = timeout(END, moving).await;
+            return;
+        }
+        loop {
+            tokio::select! {
+                _ = &mut moving => return,
+                _ = vm.wait() => {
+                    let _ = timeout(END, &mut moving).await;
+                    return;
+                }
+                Some(order) = self.orders.recv() => if gives_up(&order).is_some() {
+                    return;
+                },
+            }
+        }
+    }
+
+    /// A disk that nobody will read again needs no clean end; a volume that
+    /// was written to does.
+    async fn shut_down(&mut self, vm: &mut dyn VmHandle, agent: &Agent) {
+        let writable_share = self.launch.vm.shares.iter().any(|share| !share.read_only);
+        if self.claim.record.auto_remove && !writable_share {
+            return;
+        }
+        tokio::select! {
+            () = agent.shutdown(Duration::ZERO) => {
+                let _ = timeout(SHUTDOWN, vm.wait()).await;
+            }
+            _ = vm.wait() => {}
+        }
+    }
+
+    /// Does `work` unless the VM ends or someone gives up meanwhile.
+    async fn during<T>(
+        &mut self,
+        vm: &mut dyn VmHandle,
+        work: impl Future<Output = std::result::Result<T, AgentError>>,
+        explain: fn(&VmEnd, &str) -> Failure,
+    ) -> Result<T> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return match done {
+                    Ok(done) => Ok(done),
+                    Err(error) => Err(lost(vm, error, explain).await),
+                },
+                end = vm.wait() => return Err(explain(&end, &vm.console().tail())),
+                Some(order) = self.orders.recv() => if let Some(signal) = gives_up(&order) {
+                    let status = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+                    return Err(Failure::new("given up before the command ran").status(status));
+                },
+            }
+        }
+    }
+
+    async fn phase(&self, name: &str, since: Instant) {
+        let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.clients.event(Event::Phase { name: name.into(), micros }).await;
+    }
+
+    /// Writes how it ended, or removes the VM; lets go of it; tells everyone.
+    async fn conclude(mut self, outcome: Result<Exit>) -> Result<()> {
+        let record = &mut self.claim.record;
+        record.phase = Phase::Exited;
+        record.exit = Some(match &outcome {
+            Ok(exit) => ExitRecord {
+                code: code(exit),
+                signal: (exit.signal != 0).then_some(exit.signal),
+                oom_killed: exit.oom_killed,
+                finished_ms: now_ms(),
+                error: None,
+            },
+            Err(failure) => ExitRecord {
+                code: failure.status,
+                signal: None,
+                oom_killed: false,
+                finished_ms: now_ms(),
+                error: Some(failure.message.clone()),
+            },
+        });
+        let _ = std::fs::remove_dir_all(self.launch.dirs.vm_runtime(&self.launch.id));
+        let Self { claim, clients, .. } = self;
+        // The lock goes with the claim: who hears of the end can act on it.
+        let written = if claim.record.auto_remove { claim.remove() } else { claim.save_last() };
+        let event = match outcome {
+            Ok(exit) => Event::Exited { code: code(&exit) },
+            Err(failure) => Event::Failed(failure),
+        };
+        clients.event(event).await;
+        clients.finish().await;
+        written
+    }
+}
+
+/// The guest's word on an exit code, capped to what a process can have.
+fn code(exit: &Exit) -> u8 {
+    u8::try_from(exit.code).unwrap_or(u8::MAX)
+}
+
+/// The signal with which an order would end the VM.
+fn gives_up(order: &Order) -> Option<u32> {
+    match order {
+        Order::Signal(signal @ (SIGINT | SIGTERM | SIGKILL)) => Some(*signal),
+        Order::Stop { .. } => Some(SIGKILL),
+        _ => None,
+    }
+}
+
+fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
+    let agent = agent.clone();
+    match order {
+        Order::Signal(signal) => {
+            tokio::spawn(async move {
+                if let Err(error) = agent.signal(MAIN_PROCESS, signal).await {
+                    tracing::warn!("cannot send signal {signal}: {error}");
+                }
+            });
+        }
+        Order::Stop { grace_ms } => {
+            tokio::spawn(async move {
+                let _ = agent.signal(MAIN_PROCESS, SIGTERM).await;
+                tokio::time::sleep(Duration::from_millis(grace_ms)).await;
+                let _ = agent.signal(MAIN_PROCESS, SIGKILL).await;
+            });
+        }
+        Order::CloseOutput(stream) => {
+            outputs
+                .closed
+                .send_modify(|closed| *closed |= 1u8.checked_shl(stream.into()).unwrap_or(0));
+        }
+    }
+}
+
+/// A request failed: because the guest said so, or because the VM is going
+/// down, which explains more than a closed channel.
+async fn lost(
+    vm: &mut dyn VmHandle,
+    error: AgentError,
+    explain: fn(&VmEnd, &str) -> Failure,
+) -> Failure {
+    match error {
+        AgentError::Refused(message) => Failure::new(message),
+        AgentError::Silent(_) => explain::boot(&error.to_string(), &vm.console().tail()),
+        other => match timeout(END, vm.wait()).await {
+            Ok(end) => explain(&end, &vm.console().tail()),
+            Err(_) => explain::boot(&other.to_string(), &vm.console().tail()),
+        },
+    }
+}
+
+fn explain_boot(end: &VmEnd, console: &str) -> Failure {
+    match end {
+        VmEnd::Crashed(what) => explain::boot(what, console),
+        VmEnd::Guest => explain::boot("the guest ended before it reported", console),
+        VmEnd::Stopped => explain::boot("it was stopped", console),
+    }
+}
+
+fn explain_crash(end: &VmEnd, console: &str) -> Failure {
+    explain::crash(end, console)
+}
+
+fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
+    let message: String = failure.message.chars().filter(|c| !c.is_control()).take(1000).collect();
+    let status = match failure.kind.enum_value_or_default() {
+        StartFailureKind::NOT_FOUND => NOT_FOUND,
+        StartFailureKind::NOT_EXECUTABLE | StartFailureKind::BAD_CWD => CANNOT_INVOKE,
+        StartFailureKind::INTERNAL | StartFailureKind::BAD_USER => crate::error::MVM_FAILED,
+    };
+    Failure::new(message).status(status)
+}
+
+async fn move_stdin(
+    mut stream: Stream,
+    mut bytes: mpsc::UnboundedReceiver<Vec<u8>>,
+    sender: Sender,
+) {
+    while let Some(chunk) = bytes.recv().await {
+        if stream.write_all(&chunk).await.is_err() || stream.flush().await.is_err() {
+            // The workload closed its stdin: no more credit, nothing is lost
+            // that anyone would read.
+            return;
+        }
+        let credit = Outgoing::Event(Event::StdinCredit(chunk.len()));
+        let _ = sender.send(credit).await;
+    }
+    let _ = stream.shutdown().await;
+}
+
+async fn move_output(
+    mut stream: Stream,
+    kind: Kind,
+    mut log: Log,
+    clients: Arc<Clients>,
+    mut closing: watch::Receiver<u8>,
+) {
+    let bit = if kind == Kind::Stdout { 1 << 1 } else { 1 << 2 };
+    let mut buffer = vec![0; CHUNK];
+    let mut logging = true;
+    loop {
+        let count = tokio::select! {
+            count = stream.read(&mut buffer) => count.unwrap_or(0),
+            // Dropping the stream tells the guest, and the workload gets EPIPE.
+            _ = closing.wait_for(|closed| closed & bit != 0) => return,
+        };
+        if count == 0 {
+            return;
+        }
+        let bytes = &buffer[..count];
+        if logging && let Err(error) = log.append(bytes) {
+            tracing::warn!("the log of the output ends here: {error}");
+            logging = false;
+        }
+        clients.output(kind, Arc::from(bytes)).await;
+    }
+}

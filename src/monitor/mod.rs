@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The process that owns a VM while it lives: it starts the VMM, speaks with
+//! the agent, moves the workload's streams, takes orders, and writes how it
+//! all ended. Commands come and go; when the monitor dies, the VM dies.
+
+mod client;
+mod clients;
+mod explain;
+mod launch;
+mod life;
+mod logs;
+mod wire;
+
+use std::process::ExitCode;
+
+pub use client::{Attached, order_stop, spawn};
+pub use launch::Launch;
+pub use wire::Event;
+
+use crate::error::{Failure, Result};
+use crate::sys;
+
+/// Name of the hidden command.
+pub const COMMAND: &str = "__monitor";
+
+/// Runs the monitor; standard descriptors are what `sys::spawn_monitor` made
+/// them.
+pub fn main() -> ExitCode {
+    sys::detach_from_terminal();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime
+        .map_err(|e| Failure::cannot("start the monitor", e))
+        .and_then(|runtime| runtime.block_on(serve()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<()> {
+    let (connection, lock) = sys::inherited_by_monitor()
+        .map_err(|e| Failure::cannot("use the inherited descriptors", e))?;
+    let (reader, writer) = tokio::io::split(connection);
+    let (request, reader) = launch::read(reader).await?;
+    life::Monitor::new(request, lock)?.run(reader, writer).await
+}

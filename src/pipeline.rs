@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The way of a run, top to bottom: preflight, image, rootfs, init config,
+//! network, boot, post-boot. Data goes forward only.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mvm_proto::hello::Nonce;
+use mvm_proto::{InitConfig, MessageField};
+
+use crate::error::{Failure, Result};
+use crate::hypervisor::{self, Choice, MAX_VCPUS, PreparedRootFs, RootFs, Share, VmConfig};
+use crate::image::{Image, Progress, PullOptions, PullPolicy, Reference, ReferenceError, Store};
+use crate::monitor::{self, Event, Launch};
+use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
+use crate::preflight::{self, Environment, Places, Preflight, QemuNeed, Requirements};
+use crate::rootfs::upper;
+use crate::spec::{Network, RunSpec};
+use crate::state::{Claim, Dirs, ImageRecord, Phase, Record, SCHEMA, VmStore, now_ms, random_id};
+
+/// How long a guest may take to report when nothing else is said.
+const BOOT_WINDOW: Duration = Duration::from_secs(30);
+/// Emulation is slow, and the machine may be busy.
+const EMULATED_BOOT_WINDOW: Duration = Duration::from_secs(180);
+
+/// Runs a command in a new VM and gives its exit code.
+pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Result<u8> {
+    let vms = VmStore::new(dirs);
+    let (preflight, backend) = timed("preflight", || check(dirs, &spec))?;
+    vms.check_name_is_free(&spec.name)?;
+    let image = {
+        let _phase = Timed::begin("image");
+        pull(dirs, &spec, progress).await?
+    };
+    let claim = vms.create(record(dirs, &spec, &image, &backend)?)?;
+    match prepare(dirs, &spec, &preflight, backend, &image, &claim) {
+        Ok(launch) => {
+            let attached = monitor::spawn(launch, claim).await?;
+            let ended = attached.run(report_phase).await;
+            // What a monitor that died could not take away, if it was to.
+            let _ = spec.auto_remove.then(|| vms.list());
+            ended
+        }
+        Err(failure) => {
+            claim.remove()?;
+            Err(failure)
+        }
+    }
+}
+
+/// Can this host do it, and with what.
+fn check(dirs: &Dirs, spec: &RunSpec) -> Result<(Preflight, Choice)> {
+    let requirements = Requirements {
+        ram_mib: spec.memory_mib,
+        vcpus: spec.vcpus(),
+        max_vcpus: MAX_VCPUS,
+        qemu: QemuNeed::Always,
+        kernel: spec.kernel.clone(),
+        environment: Environment::of_process(),
+    };
+    let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
+    let preflight = preflight::check(&requirements, places)
+        .map_err(|e| Failure::new(e.to_string()).maybe_hint(e.hint()))?;
+    for warning in &preflight.warnings {
+        eprintln!("warning: {warning}\nhint: {}", warning.hint());
+    }
+    if let Some(notice) = preflight::emulation_notice(&preflight.facts.hypervisor) {
+        eprintln!("{notice}");
+    }
+    let backend = hypervisor::choose(&preflight)?;
+    Ok((preflight, backend))
+}
+
+/// Resolve, pull, verify, convert; nothing to do when it is cached.
+async fn pull(dirs: &Dirs, spec: &RunSpec, progress: Arc<dyn Progress>) -> Result<Image> {
+    let failed = |e: crate::image::Error| Failure::new(e.to_string()).maybe_hint(e.hint());
+    let store = Store::open(&dirs.data).map_err(failed)?;
+    let options = PullOptions {
+        policy: spec.pull,
+        platform: spec.platform.clone(),
+        progress,
+        ..PullOptions::default()
+    };
+    if is_image_id(&spec.image)
+        && spec.pull != PullPolicy::Always
+        && let Ok(image) = store.resolve(&spec.image)
+    {
+        return Ok(image);
+    }
+    let reference: Reference = spec
+        .image
+        .parse()
+        .map_err(|e: ReferenceError| Failure::new(e.to_string()).maybe_hint(e.hint()))?;
+    store.pull(&reference, &options).await.map_err(failed)
+}
+
+/// Whether a word may be the ID of an image, or the start of one, as well as a
+/// reference.
+fn is_image_id(word: &str) -> bool {
+    let digits = word.strip_prefix("sha256:").unwrap_or(word);
+    (3..=64).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, backend: &Choice) -> Result<Record> {
+    let command = spec.command(&image.config)?;
+    Ok(Record {
+        schema: SCHEMA,
+        id: random_id()?,
+        name: spec.name.clone(),
+        created_ms: now_ms(),
+        image: ImageRecord {
+            reference: spec.image.clone(),
+            id: image.id.to_string(),
+            manifest_digest: image.manifest_digest.to_string(),
+            layers: image.layers.iter().map(|layer| layer.path.clone()).collect(),
+        },
+        command: command.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect(),
+        backend: backend.backend().name().into(),
+        vcpus: spec.vcpus(),
+        memory_mib: spec.memory_mib,
+        network: provider(spec.network).name().into(),
+        auto_remove: spec.auto_remove,
+        phase: Phase::Creating,
+        started_ms: None,
+        exit: None,
+        dirs: dirs.clone(),
+        monitor_pid: None,
+        other: serde_json::Map::new(),
+    })
+}
+
+/// Everything between the image and the boot.
+fn prepare(
+    dirs: &Dirs,
+    spec: &RunSpec,
+    preflight: &Preflight,
+    backend: Choice,
+    image: &Image,
+    claim: &Claim,
+) -> Result<Launch> {
+    let rootfs = timed("rootfs", || rootfs(dirs, spec, &backend, image, claim))?;
+    let network = timed("network", || Ok(provider(spec.network).attach(&claim.record.id)))?;
+    let shares = shares(spec, &backend)?;
+    let vm = VmConfig {
+        name: claim.record.name.clone(),
+        vcpus: claim.record.vcpus,
+        memory_mib: spec.memory_mib,
+        disks: rootfs.disks,
+        shares,
+        nics: network.iter().map(|attachment| attachment.nic.clone()).collect(),
+        kernel: preflight.kernel.path.clone(),
+        initramfs: initramfs(dirs)?,
+        extra_arguments: Vec::new(),
+        nonce: nonce()?.to_hex(),
+        data: claim.directory().to_owned(),
+        run: dirs.vm_runtime(&claim.record.id),
+        log: claim.directory().to_owned(),
+    };
+    let init = init_config(spec, &claim.record, rootfs.guest, &vm.shares, network);
+    let default_window = match preflight.accelerated() {
+        true => BOOT_WINDOW,
+        false => EMULATED_BOOT_WINDOW,
+    };
+    let boot_window = spec.boot_window.unwrap_or(default_window);
+    Ok(Launch {
+        dirs: dirs.clone(),
+        id: claim.record.id.clone(),
+        backend,
+        vm,
+        boot_window_ms: u64::try_from(boot_window.as_millis()).unwrap_or(u64::MAX),
+        stdin: spec.stdin,
+        init,
+        process: spec.process(&image.config)?,
+    })
+}
+
+fn rootfs(
+    dirs: &Dirs,
+    spec: &RunSpec,
+    backend: &Choice,
+    image: &Image,
+    claim: &Claim,
+) -> Result<PreparedRootFs> {
+    let upper = claim.directory().join("upper.img");
+    upper::create(&upper, spec.disk_mib, &dirs.data.join("uppers"))
+        .map_err(|e| Failure::cannot("make the VM's disk", e))?;
+    let rootfs = RootFs {
+        layers: image.layers.iter().map(|layer| layer.path.clone()).collect(),
+        upper,
+        read_only: false,
+        ephemeral: spec.auto_remove,
+    };
+    backend
+        .backend()
+        .prepare_rootfs(&rootfs, claim.directory())
+        .map_err(|e| Failure::new(e.to_string()))
+}
+
+fn shares(spec: &RunSpec, backend: &Choice) -> Result<Vec<Share>> {
+    let most = backend.backend().capabilities().max_shares;
+    if spec.volumes.len() > most {
+        return Err(Failure::new(format!(
+            "{} volumes; the {} backend takes {most}",
+            spec.volumes.len(),
+            backend.backend().name()
+        ))
+        .hint("mount a directory that holds them all"));
+    }
+    let share = |(index, volume): (usize, &crate::spec::Volume)| Share {
+        tag: format!("v{index}"),
+        source: volume.source.clone(),
+        read_only: volume.read_only,
+    };
+    Ok(spec.volumes.iter().enumerate().map(share).collect())
+}
+
+/// One document for the guest; it reaches it over the channel only.
+fn init_config(
+    spec: &RunSpec,
+    record: &Record,
+    root: mvm_proto::RootFs,
+    shares: &[Share],
+    network: Option<Attachment>,
+) -> InitConfig {
+    let mount = |(share, volume): (&Share, &crate::spec::Volume)| mvm_proto::Share {
+        tag: share.tag.clone(),
+        target: volume.target.clone(),
+        read_only: volume.read_only,
+        ..Default::default()
+    };
+    let (network, nameservers) = match network {
+        Some(attachment) => (Some(attachment.guest), attachment.nameservers),
+        None => (None, Vec::new()),
+    };
+    InitConfig {
+        hostname: spec.hostname.clone().unwrap_or_else(|| record.id[..12].to_owned()),
+        root: MessageField::some(root),
+        shares: shares.iter().zip(&spec.volumes).map(mount).collect(),
+        network: MessageField::from_option(network),
+        nameservers,
+        ..Default::default()
+    }
+}
+
+fn provider(network: Network) -> Box<dyn Provider> {
+    match network {
+        Network::None => Box::new(NoNetwork),
+        Network::User => Box::new(HypervisorUser),
+    }
+}
+
+fn initramfs(dirs: &Dirs) -> Result<PathBuf> {
+    crate::initramfs::path(&dirs.cache).map_err(|e| Failure::cannot("write the initramfs", e))
+}
+
+fn nonce() -> Result<Nonce> {
+    let mut nonce = Nonce([0; 16]);
+    getrandom::fill(&mut nonce.0).map_err(|e| Failure::cannot("get random bytes", e))?;
+    Ok(nonce)
+}
+
+/// Tells how long a phase took, when it ends.
+struct Timed {
+    name: &'static str,
+    begun: Instant,
+}
+
+impl Timed {
+    fn begin(name: &'static str) -> Self {
+        Self { name, begun: Instant::now() }
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        show_phase(self.name, self.begun.elapsed());
+    }
+}
+
+fn timed<T>(name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let _phase = Timed::begin(name);
+    tracing::debug_span!("phase", name).in_scope(work)
+}
+
+/// Phases that the monitor goes through.
+fn report_phase(event: &Event) {
+    if let Event::Phase { name, micros } = event {
+        show_phase(name, Duration::from_micros(*micros));
+    }
+}
+
+fn show_phase(name: &str, took: Duration) {
+    tracing::info!("{name:<10} {:>9.1} ms", took.as_secs_f64() * 1e3);
+}

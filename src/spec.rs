@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a run is asked to do, parsed once from the command line; below this
+//! nothing sees a flag. Also how it combines with what the image says.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mvm_proto::Process;
+
+use crate::error::{Failure, Result};
+use crate::image::{ImageConfig, Platform, PullPolicy};
+
+/// RAM of a VM when nothing else is said.
+pub const DEFAULT_MEMORY_MIB: u64 = 512;
+
+#[derive(Clone, Debug)]
+pub struct RunSpec {
+    /// As it was typed: a reference, an ID or its prefix.
+    pub image: String,
+    /// Arguments after the image; empty: the image's own.
+    pub arguments: Vec<Vec<u8>>,
+    /// `--entrypoint`; `Some` of nothing takes the image's away.
+    pub entrypoint: Option<Vec<u8>>,
+    /// NAME=value, later ones win.
+    pub env: Vec<Vec<u8>>,
+    pub workdir: Option<String>,
+    pub user: Option<String>,
+    /// Empty: a random one.
+    pub name: String,
+    pub hostname: Option<String>,
+    pub volumes: Vec<Volume>,
+    pub network: Network,
+    pub memory_mib: u64,
+    /// Thousandths of a CPU.
+    pub cpu_milli: u32,
+    pub disk_mib: u64,
+    pub stdin: bool,
+    pub auto_remove: bool,
+    pub pull: PullPolicy,
+    pub platform: Option<Platform>,
+    pub kernel: Option<PathBuf>,
+    pub boot_window: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Absolute, a directory that exists.
+    pub source: PathBuf,
+    pub target: Vec<u8>,
+    pub read_only: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    None,
+    User,
+}
+
+impl RunSpec {
+    /// Whole vCPUs that can give the CPU time asked for.
+    pub fn vcpus(&self) -> u32 {
+        self.cpu_milli.div_ceil(1000).max(1)
+    }
+
+    /// Entrypoint and arguments as Docker combines them: `--entrypoint` takes
+    /// the image's command away too.
+    pub fn command(&self, image: &ImageConfig) -> Result<Vec<Vec<u8>>> {
+        let words = |list: &Option<Vec<String>>| -> Vec<Vec<u8>> {
+            list.iter().flatten().map(|word| word.clone().into_bytes()).collect()
+        };
+        let (mut command, image_arguments) = match &self.entrypoint {
+            Some(entrypoint) if entrypoint.is_empty() => (Vec::new(), Vec::new()),
+            Some(entrypoint) => (vec![entrypoint.clone()], Vec::new()),
+            None => (words(&image.entrypoint), words(&image.cmd)),
+        };
+        match self.arguments.is_empty() {
+            true => command.extend(image_arguments),
+            false => command.extend(self.arguments.iter().cloned()),
+        }
+        if command.is_empty() {
+            return Err(Failure::new(format!("the image {} names no command", self.image))
+                .hint("give one: mvm run IMAGE COMMAND"));
+        }
+        Ok(command)
+    }
+
+    /// The workload, without the streams that the monitor adds.
+    pub fn process(&self, image: &ImageConfig) -> Result<Process> {
+        let mut env: Vec<Vec<u8>> = image.env.iter().map(|e| e.clone().into_bytes()).collect();
+        env.extend(self.env.iter().cloned());
+        let whole_cpus = self.cpu_milli.is_multiple_of(1000);
+        Ok(Process {
+            args: self.command(image)?,
+            env,
+            cwd: self.workdir.as_ref().unwrap_or(&image.working_dir).clone().into_bytes(),
+            user: self.user.as_ref().unwrap_or(&image.user).clone(),
+            cpu_milli: if whole_cpus { 0 } else { self.cpu_milli },
+            ..Default::default()
+        })
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn spec() -> RunSpec {
+        RunSpec {
+            image: "busybox".into(),
+            arguments: Vec::new(),
+            entrypoint: None,
+            env: Vec::new(),
+            workdir: None,
+            user: None,
+            name: String::new(),
+            hostname: None,
+            volumes: Vec::new(),
+            network: Network::None,
+            memory_mib: 512,
+            cpu_milli: 1000,
+            disk_mib: 1024,
+            stdin: false,
+            auto_remove: false,
+            pull: PullPolicy::Missing,
+            platform: None,
+            kernel: None,
+            boot_window: None,
+        }
+    }
+
+    fn image(entrypoint: &[&str], cmd: &[&str]) -> ImageConfig {
+        let list = |words: &[&str]| Some(words.iter().map(|w| (*w).to_owned()).collect());
+        ImageConfig { entrypoint: list(entrypoint), cmd: list(cmd), ..ImageConfig::default() }
+    }
+
+    fn command(spec: &RunSpec, image: &ImageConfig) -> String {
+        let words = spec.command(image).unwrap();
+        words.iter().map(|w| String::from_utf8_lossy(w)).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn entrypoint_and_command_combine_as_in_docker() {
+        let mut spec = spec();
+        let image = image(&["/entry", "-x"], &["cmd"]);
+        assert_eq!(command(&spec, &image), "/entry -x cmd");
+        spec.arguments = vec![b"given".to_vec()];
+        assert_eq!(command(&spec, &image), "/entry -x given");
+        spec.entrypoint = Some(b"/mine".to_vec());
+        assert_eq!(command(&spec, &image), "/mine given");
+        spec.arguments.clear();
+        assert_eq!(command(&spec, &image), "/mine");
+        spec.entrypoint = Some(Vec::new());
+        assert!(spec.command(&image).is_err());
+    }
+
+    #[test]
+    fn flags_win_over_the_image() {
+        let mut spec = spec();
+        let image = ImageConfig {
+            env: vec!["A=1".into()],
+            working_dir: "/img".into(),
+            user: "app".into(),
+            ..image(&[], &["sh"])
+        };
+        let process = spec.process(&image).unwrap();
+        assert_eq!((process.cwd.as_slice(), process.user.as_str()), (&b"/img"[..], "app"));
+        spec.env = vec![b"A=2".to_vec()];
+        spec.workdir = Some("/mine".into());
+        spec.user = Some("0".into());
+        let process = spec.process(&image).unwrap();
+        assert_eq!(process.env, [b"A=1".to_vec(), b"A=2".to_vec()]);
+        assert_eq!((process.cwd.as_slice(), process.user.as_str()), (&b"/mine"[..], "0"));
+    }
+
+    #[test]
+    fn parts_of_a_cpu_are_a_limit_on_whole_ones() {
+        let mut spec = spec();
+        for (milli, vcpus, limit) in [(1000, 1, 0), (500, 1, 500), (1500, 2, 1500), (2000, 2, 0)] {
+            spec.cpu_milli = milli;
+            assert_eq!(spec.vcpus(), vcpus);
+            assert_eq!(spec.process(&image(&[], &["x"])).unwrap().cpu_milli, limit);
+        }
+    }
+}
