@@ -8,7 +8,7 @@ use crate::support::{Home, Running};
 use crate::{image, need, ready};
 
 /// A VM that waits to be ended, without --rm.
-fn waiting<'home>(home: &'home Home, name: &str) -> Running {
+fn waiting(home: &Home, name: &str) -> Running {
     let busybox = image("busybox");
     let mut running = home
         .mvm(["run", "--name", name, &busybox, "sh", "-c", "echo ready; exec sleep 1000"])

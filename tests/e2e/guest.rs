@@ -13,7 +13,8 @@ const SOON: &str = "10";
 
 /// `mvm run` of a VM that will not come up.
 fn boot<'home>(home: &'home Home, options: &[&str]) -> Mvm<'home> {
-    sh(home, options, "true").env("MVM_BOOT_TIMEOUT", SOON).timeout(Duration::from_secs(60))
+    let options = [&["--boot-timeout", SOON], options].concat();
+    sh(home, &options, "true").timeout(Duration::from_secs(60))
 }
 
 #[test]

@@ -62,8 +62,8 @@ fn debian_is_whole() {
     );
 }
 
-/// umoci writes whole seconds.
-const TIME: &str = "2001-02-03 04:05:06.000000000 +0000";
+/// umoci rounds to whole seconds.
+const TIME: &str = "2001-02-03 04:05:07.000000000 +0000";
 
 #[test]
 fn users_groups_and_privileges_hold() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names, lists and removal.
 
+use serde_json::json;
+
 use crate::support::Home;
 use crate::{image, need, ready};
 
@@ -31,7 +33,8 @@ fn an_ended_vm_stays_until_it_is_removed() {
     home.mvm(["ps"]).run().status(0).stdout_lacks("done");
     home.mvm(["ps", "-a"]).run().status(0).stdout_has("done").stdout_has("9");
     let [id] = &home.vms()[..] else { panic!("one VM, not {:?}", home.vms()) };
-    home.mvm(["ps", "-a", "--format", "json"]).run().status(0).stdout_has(&id[..12]);
+    let row = home.mvm(["ps", "-a", "--format", "json"]).run().json();
+    assert_eq!((&row["id"], &row["exit_code"]), (&json!(id), &json!(9)), "{row}");
     // A name in use, even by what has ended.
     home.mvm(["run", "--name", "done", &busybox, "true"]).run().fails_with("done");
     // By name, by ID prefix; shorter than three characters names nothing.

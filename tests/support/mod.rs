@@ -10,7 +10,7 @@ mod registry;
 mod skip;
 
 pub use fixture::{Fixtures, initramfs, kernel, tiny_kernel};
-pub use home::{Home, Process};
+pub use home::Home;
 pub use mvm::{Mvm, Output, Running};
 pub use registry::{Registry, images};
 pub use skip::{boots, skip_because};

@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub struct Mvm<'home> {
     directory: PathBuf,
     args: Vec<OsString>,
-    env: Vec<(String, Option<OsString>)>,
+    env: Vec<(String, OsString)>,
     stdin: Option<Vec<u8>>,
     timeout: Duration,
     home: PhantomData<&'home Home>,
@@ -51,17 +51,8 @@ impl<'home> Mvm<'home> {
         self
     }
 
-    pub fn arg(self, arg: impl AsRef<OsStr>) -> Self {
-        self.args([arg])
-    }
-
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
-        self.env.push((name.to_owned(), Some(value.as_ref().to_owned())));
-        self
-    }
-
-    pub fn env_remove(mut self, name: &str) -> Self {
-        self.env.push((name.to_owned(), None));
+        self.env.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -107,12 +98,7 @@ impl<'home> Mvm<'home> {
         if let Ok(kernel) = kernel() {
             command.env("MVM_KERNEL", kernel);
         }
-        for (name, value) in &self.env {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         let words: Vec<_> = self.args.iter().map(|arg| arg.to_string_lossy()).collect();
         let began = Instant::now();
         let mut child = command.spawn().expect("start mvm");
