@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `kill -9` of each of the processes: the others end, and what is left can be
-//! seen and removed.
+//! `kill -9` of each of the processes: what is left can be seen, ended and
+//! removed.
 
 use rustix::process::Signal;
 
@@ -23,10 +23,11 @@ fn of_mvm() {
     let running = waiting(&home, "orphan");
     running.signal(Signal::KILL);
     running.finish().killed_by(Signal::KILL);
-    // Attached, and nobody is there any more: the VM ends with its caller.
+    // As with Docker the VM goes on, and is listed, stopped and removed.
+    home.mvm(["ps"]).run().status(0).stdout_has("orphan").stdout_has("Up ");
+    home.mvm(["stop", "orphan"]).run().status(0).stdout("orphan\n");
     home.is_quiet();
-    home.mvm(["ps"]).run().status(0).stdout_lacks("orphan");
-    home.mvm(["ps", "-a"]).run().status(0).stdout_has("orphan");
+    home.mvm(["ps", "-a"]).run().status(0).stdout_has("Exited (143)");
     home.mvm(["rm", "orphan"]).run().status(0);
     assert!(home.vms().is_empty());
 }
@@ -38,7 +39,7 @@ fn of_the_monitor() {
     home.process("__monitor").kill();
     running.finish().status(125).stderr_has("error:");
     home.is_quiet();
-    home.mvm(["ps", "-a"]).run().status(0).stdout_has("headless").stdout_has("ead");
+    home.mvm(["ps", "-a"]).run().status(0).stdout_has("Dead").stdout_has("headless");
     home.mvm(["rm", "headless"]).run().status(0);
     assert!(home.vms().is_empty());
 }

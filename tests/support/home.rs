@@ -96,7 +96,9 @@ impl Home {
     pub fn vms(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path().join("data/vms")) else { return Vec::new() };
         let directories = entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
-        directories.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+        let names = directories.map(|e| e.file_name().to_string_lossy().into_owned());
+        // Beside the VMs stands the directory of their names.
+        names.filter(|name| name != "names").collect()
     }
 
     pub fn processes(&self) -> Vec<Process> {
