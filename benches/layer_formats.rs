@@ -78,10 +78,7 @@ fn compare(layer: Option<&PathBuf>) -> Outcome {
         let bytes = fs::metadata(dir.path().join(way))?.len();
         let (bytes, ratio) = match *way {
             "unpack" => ("-".into(), "-".into()),
-            _ => (
-                format!("{} MiB", bytes >> 20),
-                format!("{:.2}", bytes as f64 / size as f64),
-            ),
+            _ => (format!("{} MiB", bytes >> 20), format!("{:.2}", bytes as f64 / size as f64)),
         };
         let slower = time.as_secs_f64() / limit;
         let time = time.as_millis();
@@ -118,10 +115,7 @@ fn measure(way: &str, source: &Path, image: &Path) -> Outcome<(Duration, u64)> {
         "unpack" => {
             fs::create_dir(image)?;
             let mut tar = Command::new("tar");
-            tar.args(["--xattrs", "--xattrs-include=*", "-xf"])
-                .arg(source)
-                .arg("-C")
-                .arg(image);
+            tar.args(["--xattrs", "--xattrs-include=*", "-xf"]).arg(source).arg("-C").arg(image);
             tar
         }
         "mkfs.erofs" => {
@@ -155,19 +149,14 @@ fn measure(way: &str, source: &Path, image: &Path) -> Outcome<(Duration, u64)> {
 fn peak_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
-        .unwrap_or(0)
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 fn convert_one(way: &str, layer: &Path, image: &Path) -> Outcome {
     match way {
         "copy" => copy(layer, image)?,
         "erofs" => {
-            let out = File::options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(image)?;
+            let out = File::options().read(true).write(true).create_new(true).open(image)?;
             convert(File::open(layer)?, &out, &Limits::default())?;
         }
         _ => ext4(layer, image)?,
@@ -227,11 +216,7 @@ fn declare(
     known: &mut HashMap<PathBuf, InodeHandle>,
     entry: &mut tar::Entry<'_, File>,
 ) -> Outcome<Option<InodeHandle>> {
-    let path: PathBuf = entry
-        .path()?
-        .components()
-        .skip_while(|c| c.as_os_str() == ".")
-        .collect();
+    let path: PathBuf = entry.path()?.components().skip_while(|c| c.as_os_str() == ".").collect();
     let header = entry.header();
     let (uid, gid) = (u32::try_from(header.uid()?)?, u32::try_from(header.gid()?)?);
     let mtime = i64::try_from(header.mtime()?)?;
@@ -243,12 +228,8 @@ fn declare(
         return Ok(None);
     };
     let name = name.to_str().ok_or("a name that is not UTF-8")?;
-    let device = || {
-        Outcome::Ok((
-            header.device_major()?.unwrap_or(0),
-            header.device_minor()?.unwrap_or(0),
-        ))
-    };
+    let device =
+        || Outcome::Ok((header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0)));
     let link = || Outcome::Ok(entry.link_name()?.ok_or("a link to nothing")?.into_owned());
     let mut fill = None;
     let made = match header.entry_type() {
@@ -263,10 +244,8 @@ fn declare(
             )?
         }
         EntryType::Link => {
-            let target: PathBuf = link()?
-                .components()
-                .skip_while(|c| c.as_os_str() == ".")
-                .collect();
+            let target: PathBuf =
+                link()?.components().skip_while(|c| c.as_os_str() == ".").collect();
             let target = *known.get(&target).ok_or("a link to nothing")?;
             builder.hardlink(dir, name, target)?;
             target
@@ -299,10 +278,7 @@ fn parents(
         return Ok(dir);
     }
     let above = parents(builder, known, path.parent().unwrap_or(Path::new("")))?;
-    let name = path
-        .file_name()
-        .and_then(|n| n.to_str())
-        .ok_or("a name that is not UTF-8")?;
+    let name = path.file_name().and_then(|n| n.to_str()).ok_or("a name that is not UTF-8")?;
     let dir = builder.mkdir(above, name, Meta::new(0o755, 0, 0, (0, 0)))?;
     known.insert(path.to_owned(), dir);
     Ok(dir)

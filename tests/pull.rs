@@ -3,7 +3,7 @@
 
 #[path = "support/layout.rs"]
 mod layout;
-#[path = "support/registry.rs"]
+#[path = "support/empty_registry.rs"]
 mod registry;
 
 use std::collections::BTreeMap;

@@ -1,109 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A real registry (`docker-registry`) on a free loopback port, for one test.
+//! A real docker-registry on a port of its own.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Ends with the value.
-#[must_use]
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::Fixtures;
+
+/// Killed on drop, and by the kernel if this process dies first.
 pub struct Registry {
     child: Child,
-    port: u16,
-    home: tempfile::TempDir,
+    address: String,
+    _directory: TempDir,
 }
 
 impl Registry {
-    /// Starts one, open to all; `None` if there is no registry program.
-    pub fn start() -> Option<Self> {
-        Self::start_with("")
+    /// Serves `storage`, which it never changes.
+    pub fn serve(storage: &Path) -> Self {
+        Self::start(storage, None)
     }
 
-    /// Starts one that wants `user` and `password` for everything.
-    #[allow(dead_code)]
-    pub fn start_with_login(user: &str, password: &str) -> Option<Self> {
-        let home = tempfile::tempdir().expect("a temporary directory");
-        let file = home.path().join("htpasswd");
-        let made = Command::new("htpasswd")
-            .args(["-Bbc", "-C", "4"])
-            .arg(&file)
-            .args([user, password])
-            .stderr(Stdio::null())
-            .status();
-        if !made.is_ok_and(|status| status.success()) {
-            return None;
+    /// Asks for a name and a password that nobody has.
+    pub fn with_login(storage: &Path) -> Self {
+        // bcrypt of a random password that was not kept.
+        let entry = "nobody:$2y$05$3aG5xXx8uLQIv7dQe.jN9OQgVYyN8FhQ0oSJ8S9o2cJvB2S1Jb5pK\n";
+        Self::start(storage, Some(entry))
+    }
+
+    fn start(storage: &Path, htpasswd: Option<&str>) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut config = json!({
+            "version": "0.1",
+            "log": {"accesslog": {"disabled": true}},
+            "storage": {
+                "filesystem": {"rootdirectory": storage},
+                "maintenance": {"readonly": {"enabled": true}, "uploadpurging": {"enabled": false}},
+            },
+            "http": {"addr": "127.0.0.1:0"},
+        });
+        if let Some(entries) = htpasswd {
+            let path = directory.path().join("htpasswd");
+            fs::write(&path, entries).expect("write htpasswd");
+            config["auth"] = json!({"htpasswd": {"realm": "mvm", "path": path}});
         }
-        let auth = format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", file.display());
-        let mut registry = Self::start_with(&auth)?;
-        // Keeps the password file for as long as the registry.
-        std::mem::swap(&mut registry.home, &mut { home });
-        Some(registry)
-    }
-
-    fn start_with(extra: &str) -> Option<Self> {
-        let program = program()?;
-        // Between finding a free port and using it another process may take it.
-        for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).ok()?.port();
-            let home = tempfile::tempdir().expect("a temporary directory");
-            let config = home.path().join("config.yml");
-            let root = home.path().join("data");
-            let text = format!(
-                "version: 0.1\nlog:\n  accesslog:\n    disabled: true\n  level: error\n\
-                 storage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n\
-                 http:\n  addr: 127.0.0.1:{port}\n{extra}",
-                root.display()
-            );
-            std::fs::write(&config, text).expect("the registry's configuration");
-            let child = Command::new(&program)
-                .args(["serve".as_ref(), config.as_os_str()])
-                .env("OTEL_TRACES_EXPORTER", "none")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("the registry starts");
-            let mut registry = Self { child, port, home };
-            if registry.answers() {
-                return Some(registry);
-            }
-        }
-        panic!("the registry does not come up");
-    }
-
-    fn answers(&mut self) -> bool {
-        let until = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
-            if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-                let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
-                let _ = stream.write_all(b"GET /v2/ HTTP/1.0\r\nHost: localhost\r\n\r\n");
-                let mut answer = [0; 12];
-                if stream.read_exact(&mut answer).is_ok() && answer.starts_with(b"HTTP/1.") {
-                    return true;
+        let (config_path, log_path) =
+            (directory.path().join("config.yml"), directory.path().join("log"));
+        // JSON is YAML.
+        fs::write(&config_path, config.to_string()).expect("write the configuration");
+        let log = fs::File::create(&log_path).expect("create the log");
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "docker-registry", "serve"])
+            .arg(&config_path)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("start docker-registry");
+        let mut registry = Self { child, address: String::new(), _directory: directory };
+        let began = Instant::now();
+        while registry.address.is_empty() {
+            let log = fs::read_to_string(&log_path).unwrap_or_default();
+            let ended = registry.child.try_wait().expect("look at docker-registry");
+            assert!(ended.is_none(), "docker-registry ended: {ended:?}\n{log}");
+            assert!(began.elapsed() < Duration::from_secs(30), "docker-registry is silent:\n{log}");
+            if let Some((_, rest)) = log.split_once("listening on 127.0.0.1:") {
+                let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                if rest.len() > port.len() {
+                    registry.address = format!("localhost:{port}");
                 }
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(10));
         }
-        false
+        registry
     }
 
-    /// `127.0.0.1:PORT/NAME`.
+    /// `NAME` as a reference to this registry.
     pub fn image(&self, name: &str) -> String {
-        format!("127.0.0.1:{}/{name}", self.port)
-    }
-
-    /// The host and port.
-    #[allow(dead_code)]
-    pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
-    }
-
-    /// Where the registry keeps its files.
-    #[allow(dead_code)]
-    pub fn data(&self) -> PathBuf {
-        self.home.path().join("data")
+        format!("{}/{name}", self.address)
     }
 }
 
@@ -114,21 +92,23 @@ impl Drop for Registry {
     }
 }
 
-fn program() -> Option<PathBuf> {
-    match std::env::var_os("MVM_TEST_REGISTRY_BIN").filter(|path| !path.is_empty()) {
-        Some(path) => Some(PathBuf::from(path)),
-        None => in_path("docker-registry"),
-    }
-}
-
-/// Looks a program up.
-pub fn in_path(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| Path::is_file(file))
-}
-
-/// Says, past the test harness's capture, that a test cannot run here. The test
-/// script counts these lines.
-pub fn skip(test: &str, reason: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIP {test}: {reason}");
+/// The registry of the test images, one for all tests of this process.
+pub fn images() -> Result<&'static Registry, String> {
+    static SHARED: OnceLock<Result<Registry, String>> = OnceLock::new();
+    SHARED
+        .get_or_init(|| {
+            let fixtures = Fixtures::find()?;
+            // The parent-death signal follows the thread that started the
+            // child: a test's own thread ends too early.
+            let (send, receive) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                let _ = send.send(Registry::serve(&fixtures.storage()));
+                loop {
+                    std::thread::park();
+                }
+            });
+            receive.recv().map_err(|_| "docker-registry did not start".to_owned())
+        })
+        .as_ref()
+        .map_err(Clone::clone)
 }

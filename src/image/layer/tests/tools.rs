@@ -31,10 +31,7 @@ fn fsck_finds_nothing() {
         .symlink("long", &"t".repeat(3000))
         .file(".wh.gone", b"")
         .file("d/.wh..wh..opq", b"")
-        .pax(&[
-            ("SCHILY.xattr.user.large", &[1; 9000]),
-            ("SCHILY.xattr.user.b", b"2"),
-        ])
+        .pax(&[("SCHILY.xattr.user.large", &[1; 9000]), ("SCHILY.xattr.user.b", b"2")])
         .file("x", b"");
     for n in 0..3000 {
         tar = tar.file(&format!("many/{n}"), b"");
@@ -45,19 +42,8 @@ fn fsck_finds_nothing() {
     let into = tempfile::tempdir().expect("a temporary directory");
     let tree = into.path().join("tree");
     let extract = format!("--extract={}", tree.display());
-    run(Command::new("fsck.erofs")
-        .args([&extract, "--no-preserve"])
-        .arg(kept.path()));
+    run(Command::new("fsck.erofs").args([&extract, "--no-preserve"]).arg(kept.path()));
     assert_eq!(fs::read(tree.join("d/g")).expect("extracted"), [5; 10_000]);
-    assert_eq!(
-        fs::read_dir(tree.join("many")).expect("extracted").count(),
-        3000
-    );
-    assert_eq!(
-        fs::read_link(tree.join("long"))
-            .expect("extracted")
-            .as_os_str()
-            .len(),
-        3000
-    );
+    assert_eq!(fs::read_dir(tree.join("many")).expect("extracted").count(), 3000);
+    assert_eq!(fs::read_link(tree.join("long")).expect("extracted").as_os_str().len(), 3000);
 }

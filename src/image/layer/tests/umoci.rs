@@ -28,12 +28,8 @@ fn a_real_layer_is_what_umoci_unpacks() {
     let image = format!("{}:x", oci.display());
     run(Command::new("umoci").arg("init").arg("--layout").arg(&oci));
     run(Command::new("umoci").args(["new", "--image", &image]));
-    run(Command::new("umoci")
-        .args(["raw", "add-layer", "--image", &image])
-        .arg(&layer));
-    run(Command::new("umoci")
-        .args(["raw", "unpack", "--image", &image])
-        .arg(&tree));
+    run(Command::new("umoci").args(["raw", "add-layer", "--image", &image]).arg(&layer));
+    run(Command::new("umoci").args(["raw", "unpack", "--image", &image]).arg(&tree));
     let tar = fs::read(layer).expect("the layer");
     let (bytes, _) = image_bytes(&tar, &Limits::default()).expect("accepted");
     let ours = Image::read(bytes).nodes;
@@ -49,11 +45,7 @@ fn a_real_layer_is_what_umoci_unpacks() {
         if ours.is(0o040_000) {
             ours.size = theirs.size;
         }
-        assert!(
-            ours == *theirs,
-            "{}: {ours:?} {theirs:?}",
-            path.escape_ascii()
-        );
+        assert!(ours == *theirs, "{}: {ours:?} {theirs:?}", path.escape_ascii());
     }
     println!("compared {} entries", theirs.len());
 }
@@ -63,11 +55,7 @@ fn walk(dir: &Path, path: &mut Vec<u8>, found: &mut BTreeMap<Vec<u8>, Node>) {
     let mode = meta.mode() as u16;
     let data = match mode >> 12 {
         8 => fs::read(dir).expect("content"),
-        10 => fs::read_link(dir)
-            .expect("target")
-            .as_os_str()
-            .as_bytes()
-            .to_vec(),
+        10 => fs::read_link(dir).expect("target").as_os_str().as_bytes().to_vec(),
         _ => Vec::new(),
     };
     let mut xattrs = BTreeMap::new();
@@ -79,10 +67,7 @@ fn walk(dir: &Path, path: &mut Vec<u8>, found: &mut BTreeMap<Vec<u8>, Node>) {
         value.truncate(length);
         xattrs.insert(name.to_vec(), value);
     }
-    let (major, minor) = (
-        rustix::fs::major(meta.rdev()),
-        rustix::fs::minor(meta.rdev()),
-    );
+    let (major, minor) = (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
     let node = Node {
         nid: 0,
         mode,
