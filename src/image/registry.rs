@@ -97,7 +97,7 @@ impl Registry {
             // This machine is never reached through a proxy. `oci-client` has no
             // switch for that: a proxy from which everything is exempt is one.
             config.http_proxy = Some("http://127.0.0.1:9".into());
-            config.no_proxy = Some("*".into());
+            config.no_proxy = Some("*,0.0.0.0/0,::/0".into());
             http = http.no_proxy();
         }
         let authenticated = credentials.is_some();
@@ -312,7 +312,7 @@ impl Registry {
                     .get(header::RETRY_AFTER)
                     .and_then(|value| Some(printable(value.to_str().ok()?))),
             },
-            StatusCode::NOT_FOUND => Error::NotFound(self.reference.clone()),
+            StatusCode::NOT_FOUND => Error::NotFound(Box::new(self.reference.clone())),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unauthorized(),
             status if status.is_redirection() => self.redirect("to nowhere"),
             status => {
@@ -324,7 +324,7 @@ impl Registry {
 
     fn unauthorized(&self) -> Error {
         let authenticated = self.authenticated;
-        Error::Unauthorized { reference: self.reference.clone(), authenticated }
+        Error::Unauthorized { reference: Box::new(self.reference.clone()), authenticated }
     }
 
     fn redirect(&self, detail: &str) -> Error {
@@ -345,7 +345,8 @@ fn install_crypto() {
 fn oci_error(reference: &Reference, authenticated: bool, error: OciDistributionError) -> Error {
     use OciDistributionError as Oci;
     let registry = reference.registry().to_owned();
-    let unauthorized = || Error::Unauthorized { reference: reference.clone(), authenticated };
+    let unauthorized =
+        || Error::Unauthorized { reference: Box::new(reference.clone()), authenticated };
     match error {
         Oci::RequestError(error) => http_error(reference, &error),
         Oci::UnauthorizedError { .. } | Oci::AuthenticationFailure(_) => unauthorized(),

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# List the recipes.
+default:
+    @just --list
+
+# Build mvm as users get it.
+build:
+    cargo build --release --locked
+
+# Build the guest kernel, or find it in the cache; prints its path.
+kernel *args:
+    kernel/build {{args}}
+
+# Install packages: build kernel run images test windows.
+setup *groups:
+    scripts/setup {{groups}}
+
+# Everything CI checks.
+test:
+    scripts/test
+
+# The tests that need no VM.
+unit:
+    cargo test --workspace --lib --bins
+
+# End-to-end tests whose name has this in it.
+e2e *filter:
+    cargo test --test e2e -- {{filter}}
+
+# From nothing to a microVM.
+demo:
+    scripts/demo
+
+# Promises and where the time goes, as tables of ratios.
+bench *args:
+    cargo bench --bench run -- {{args}}
+
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+check-windows:
+    scripts/check-windows
+
+# Install mvm for this user.
+install:
+    cargo install --locked --path .

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A home that is full or cannot be written.
+
+use std::fs;
+
+use crate::need;
+use crate::support::{Home, images, kernel};
+
+#[test]
+fn a_full_disk_is_named_and_leaves_no_pieces() {
+    let registry = need!(images());
+    let home = need!(Home::on_tmpfs(8 << 20));
+    let debian = registry.image("debian:12");
+    home.mvm(["run", "--rm", &debian, "true"]).run().fails_with("free").stderr_has("hint:");
+    home.mvm(["pull", &debian]).run().status(1).one_error("space").stderr_has("hint:");
+    home.mvm(["images"]).run().status(0).stdout_lacks("debian");
+    assert!(home.vms().is_empty());
+    // What was half-done is gone: there is room again.
+    fs::write(home.path().join("room"), vec![0; 6 << 20]).expect("pieces were left");
+    fs::remove_file(home.path().join("room")).unwrap();
+    home.mvm(["pull", &registry.image("busybox")]).run().status(0);
+}
+
+#[test]
+fn a_home_that_cannot_be_written() {
+    let registry = need!(images());
+    let mut home = need!(Home::on_tmpfs(8 << 20));
+    home.read_only();
+    home.mvm(["run", "--rm", &registry.image("busybox"), "true"]).run().fails_with("read-only");
+    home.mvm(["pull", &registry.image("busybox")]).run().status(1).one_error("read-only");
+}
+
+/// The guest's disk is sparse, and what holds it fills up while the VM runs:
+/// QEMU would pause the VM, for ever.
+#[test]
+fn a_disk_that_fills_under_a_running_vm() {
+    need!(kernel());
+    let registry = need!(images());
+    let home = need!(Home::on_tmpfs(600 << 20));
+    let script = "dd if=/dev/zero of=/big bs=1M count=700 && sync && echo written";
+    let busybox = registry.image("busybox");
+    let output = home.mvm(["run", "--rm", &busybox, "sh", "-c", script]).run();
+    output.stdout_lacks("written").stderr_lacks("panicked");
+    assert!(home.vms().is_empty());
+}

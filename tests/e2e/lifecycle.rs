@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Names, lists and removal.
+
+use serde_json::json;
+
+use crate::support::Home;
+use crate::{image, need, ready};
+
+#[test]
+fn a_running_vm_is_listed_keeps_its_name_and_is_not_removed() {
+    let home = need!(ready());
+    let busybox = image("busybox");
+    let mut running = home
+        .mvm(["run", "--name", "web", &busybox, "sh", "-c", "echo ready; read line; exit 4"])
+        .spawn();
+    running.wait_for_stdout("ready\n");
+    home.mvm(["ps"]).run().status(0).stdout_has("web").stdout_has("busybox");
+    home.mvm(["run", "--rm", "--name", "web", &busybox, "true"]).run().fails_with("web");
+    home.mvm(["rm", "web"]).run().one_error("web");
+    assert_eq!(home.vms().len(), 1);
+    let removed = home.mvm(["rm", "--force", "web"]).run();
+    removed.status(0);
+    running.finish();
+    home.is_quiet();
+    assert!(home.vms().is_empty());
+}
+
+#[test]
+fn an_ended_vm_stays_until_it_is_removed() {
+    let home = need!(ready());
+    let busybox = image("busybox");
+    home.mvm(["run", "--name", "done", &busybox, "sh", "-c", "exit 9"]).run().status(9);
+    home.mvm(["ps"]).run().status(0).stdout_lacks("done");
+    home.mvm(["ps", "-a"]).run().status(0).stdout_has("done").stdout_has("9");
+    let [id] = &home.vms()[..] else { panic!("one VM, not {:?}", home.vms()) };
+    let row = home.mvm(["ps", "-a", "--format", "json"]).run().json();
+    assert_eq!((&row["id"], &row["exit_code"]), (&json!(id), &json!(9)), "{row}");
+    // A name in use, even by what has ended.
+    home.mvm(["run", "--name", "done", &busybox, "true"]).run().fails_with("done");
+    // By name, by ID prefix; shorter than three characters names nothing.
+    home.mvm(["rm", &id[..2]]).run().one_error(&id[..2]);
+    home.mvm(["rm", &id[..12]]).run().status(0);
+    assert!(home.vms().is_empty());
+    home.mvm(["rm", "done"]).run().one_error("done");
+}
+
+#[test]
+fn nothing_is_listed_in_a_new_home() {
+    let home = Home::new();
+    for command in [&["ps"][..], &["ps", "-a"], &["images"]] {
+        let output = home.mvm(command.iter().copied()).run();
+        output.status(0).stderr_lacks("error");
+        assert_eq!(output.stdout_text().lines().count(), 1, "a heading only");
+    }
+}
+
+#[test]
+fn doctor_tells_that_kvm_is_unusable_or_used() {
+    let home = need!(ready());
+    let output = home.mvm(["doctor"]).run();
+    output.stdout_has("QEMU").stderr_lacks("panicked");
+    home.mvm(["--version"]).run().status(0).stdout(concat!(
+        "mvm ",
+        env!("CARGO_PKG_VERSION"),
+        "\n"
+    ));
+}

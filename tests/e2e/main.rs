@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The whole path, driven through the real binary: a registry on loopback,
+//! images made by other tools, VMs that boot. Each test has a home of its own
+//! and leaves nothing behind.
+//!
+//! A boot takes seconds where it is emulated, and there are two CPUs for all
+//! of them: what one boot can show is shown in one test.
+
+#![cfg(target_os = "linux")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crash;
+mod disk;
+mod exit;
+mod guest;
+mod hostile;
+mod image;
+mod lifecycle;
+mod options;
+mod pull;
+mod signals;
+mod streams;
+mod volumes;
+
+use support::{Home, Mvm, images, kernel};
+
+/// A home in which busybox and debian:12 only need to be started.
+fn ready() -> Result<Home, String> {
+    kernel()?;
+    Home::with_images()
+}
+
+/// A reference to one of the test images. `ready()` came before.
+fn image(name: &str) -> String {
+    images().expect("the test images").image(name)
+}
+
+/// `mvm run --rm OPTIONS busybox sh -c SCRIPT`.
+fn sh<'home>(home: &'home Home, options: &[&str], script: &str) -> Mvm<'home> {
+    let busybox = image("busybox");
+    home.mvm(["run", "--rm"]).args(options).args([&busybox, "sh", "-c", script])
+}
