@@ -164,12 +164,12 @@ impl Stdio {
         own(end, owner)
     }
 
-    /// Ends the streams of a process that never was.
-    pub async fn end(&mut self) {
-        let unused = self.streams.iter_mut().filter_map(Option::take);
-        let input = self.input.take().map(|(stream, _)| stream);
+    /// Ends the streams of a process that never was: input is reset, as
+    /// `copy_in` does, output has no bytes.
+    pub async fn end(mut self) {
+        let unused = self.streams.iter_mut().skip(1).filter_map(Option::take);
         let outputs = self.outputs.drain(..).map(|(stream, _)| stream);
-        for mut stream in unused.chain(input).chain(outputs) {
+        for mut stream in unused.chain(outputs) {
             // The host may have gone.
             let _ = stream.shutdown().await;
         }

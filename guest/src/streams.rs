@@ -124,8 +124,12 @@ fn read_now(pipe: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(rustix::io::retry_on_intr(|| rustix::io::read(&pipe, &mut *buffer))?)
 }
 
-/// Copies what the host sends until it ends its side. A process that reads no
-/// more is no error: the rest is dropped.
+/// Copies what the host sends until it ends its side or the process ends. A
+/// process that reads no more is no error: the rest is dropped.
+///
+/// The stream is never shut down from here but dropped, and so reset if the
+/// host still writes: yamux has no other way to wake a writer that waits for
+/// the window to open.
 pub async fn copy_in(mut stream: Stream, pipe: pipe::Sender, mut ended: Ended) {
     let mut pipe = Some(pipe);
     let mut buffer = vec![0; BUFFER];
@@ -137,20 +141,16 @@ pub async fn copy_in(mut stream: Stream, pipe: pipe::Sender, mut ended: Ended) {
                         && writer.write_all(&buffer[..length]).await.is_err()
                     {
                         pipe = None;
-                        let _ = stream.shutdown().await;
                     }
                 }
-                _ => break,
+                _ => return,
             }
         }
-        drop(pipe.take());
-        let _ = stream.shutdown().await;
     };
     tokio::select! {
         () = copy => {}
         () = process_end(&mut ended) => {}
     }
-    let _ = stream.shutdown().await;
 }
 
 async fn process_end(ended: &mut Ended) {

@@ -51,9 +51,10 @@ pub struct Machine {
 pub fn make_layers(directory: &Path, trees: &[&Path]) -> Vec<Layer> {
     let mut table = Vec::new();
     let mut offset = 0;
+    // Without the comment above them, QEMU 7.2 takes the first extent twice.
     let mut descriptor = String::from(
         "# Disk DescriptorFile\nversion=1\nCID=fffffffe\nparentCID=ffffffff\n\
-         createType=\"twoGbMaxExtentFlat\"\n\n",
+         createType=\"twoGbMaxExtentFlat\"\n\n# Extent description\n",
     );
     for (n, tree) in trees.iter().enumerate() {
         let image = directory.join(format!("{n}.erofs"));
@@ -225,7 +226,9 @@ impl Machine {
             );
             (a.unwrap(), b.unwrap(), exit)
         };
-        let (_, _, exit) = tokio::time::timeout(PATIENCE, all).await.expect("an end");
+        let (_, _, exit) = tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| {
+            panic!("no end of {:?}: {}", process.args, console(&self.directory))
+        });
         Output { stdout: out, stderr: err, exit }
     }
 
