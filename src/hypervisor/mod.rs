@@ -132,12 +132,19 @@ impl VmError {
 #[derive(Clone, Debug)]
 pub struct RootFs {
     /// Read-only layer images, bottom first.
-    pub layers: Vec<PathBuf>,
+    pub layers: Vec<LayerDisk>,
     /// The writable ext4 disk, raw.
     pub upper: PathBuf,
     pub read_only: bool,
     /// The upper disk is thrown away at the end: it need not survive a crash.
     pub ephemeral: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct LayerDisk {
+    pub path: PathBuf,
+    /// Passed on to the guest: see `mvm_proto::Layer`.
+    pub implied_dirs: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]
