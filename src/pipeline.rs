@@ -250,7 +250,12 @@ fn provider(network: Network) -> Box<dyn Provider> {
     }
 }
 
+/// `MVM_INITRAMFS` names one in place of our own.
 fn initramfs(dirs: &Dirs) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("MVM_INITRAMFS").filter(|path| !path.is_empty()) {
+        return std::path::absolute(PathBuf::from(path))
+            .map_err(|e| Failure::cannot("use MVM_INITRAMFS", e));
+    }
     crate::initramfs::path(&dirs.cache).map_err(|e| Failure::cannot("write the initramfs", e))
 }
 

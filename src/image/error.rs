@@ -15,7 +15,8 @@ use super::reference::{Reference, ReferenceError};
 /// The result of an image operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an image operation failed.
+/// Why an image operation failed. The larger parts are boxed, since a `Result`
+/// is passed on far more often than it is an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -63,12 +64,12 @@ pub enum Error {
 
     /// The registry does not know the image.
     #[error("image {0} not found in the registry")]
-    NotFound(Reference),
+    NotFound(Box<Reference>),
     /// The registry wants credentials, or others.
     #[error("access to {reference} denied by the registry")]
     Unauthorized {
         /// What was asked for.
-        reference: Reference,
+        reference: Box<Reference>,
         /// Whether credentials were sent.
         authenticated: bool,
     },
@@ -172,7 +173,7 @@ pub enum Error {
     #[error("the manifest of {reference} {source}")]
     Manifest {
         /// The image.
-        reference: Reference,
+        reference: Box<Reference>,
         /// Why.
         source: ManifestError,
     },
@@ -180,7 +181,7 @@ pub enum Error {
     #[error("the configuration of {reference} {source}")]
     Config {
         /// The image.
-        reference: Reference,
+        reference: Box<Reference>,
         /// Why.
         source: ConfigError,
     },
@@ -188,9 +189,9 @@ pub enum Error {
     #[error("image {reference} has no {wanted} variant")]
     NoPlatform {
         /// The image.
-        reference: Reference,
+        reference: Box<Reference>,
         /// What was asked for.
-        wanted: Platform,
+        wanted: Box<Platform>,
         /// What there is.
         available: Vec<Platform>,
     },

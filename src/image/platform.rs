@@ -114,13 +114,13 @@ impl FromStr for Platform {
 
     /// A lone architecture means Linux on it, as with Docker.
     fn from_str(text: &str) -> Result<Self, PlatformError> {
-        let plain = |part: &&str| {
+        let plain = |part: &str| {
             !part.is_empty()
                 && part.len() <= 32
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
         };
         let parts: Vec<&str> = text.split('/').collect();
-        if !parts.iter().all(|part| plain(&part)) {
+        if !parts.iter().copied().all(plain) {
             return Err(PlatformError(text.chars().take(80).collect()));
         }
         let (os, architecture, variant) = match parts[..] {

@@ -23,7 +23,8 @@ pub const SOCKET: &str = "monitor.sock";
 pub struct Attached {
     connection: Connection,
     stdin: bool,
-    log: std::path::PathBuf,
+    /// Where the monitor complains, if that outlives it.
+    log: Option<std::path::PathBuf>,
 }
 
 /// Starts the monitor of a claimed VM and hands the claim's lock to it.
@@ -41,6 +42,7 @@ pub async fn spawn(launch: Launch, claim: Claim) -> Result<Attached> {
     // end of the connection.
     sys::spawn_monitor(&program, &[COMMAND.as_ref()], theirs, lock, log_file).map_err(failed)?;
     launch.write(&mut connection).await.map_err(failed)?;
+    let log = (!claim.record.auto_remove).then_some(log);
     Ok(Attached { connection, stdin: launch.stdin, log })
 }
 
@@ -63,7 +65,7 @@ impl Attached {
             Some(Event::Exited { code }) => Ok(code),
             Some(Event::Failed(failure)) => Err(failure),
             _ => Err(Failure::new("the VM's monitor died, and the VM with it")
-                .hint(format!("{} may say why", self.log.display()))),
+                .maybe_hint(self.log.map(|log| format!("{} may say why", log.display())))),
         }
     }
 }

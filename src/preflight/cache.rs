@@ -3,15 +3,15 @@
 //! directory. What depends on the running kernel is kept per boot; a file that
 //! is damaged, foreign or of another version counts as absent.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::qemu::QemuEntry;
 use super::{Verdict, platform};
+use crate::state::{make_private_dir, replace_file};
 
 const FILE: &str = "host.json";
 const SCHEMA: u32 = 1;
@@ -78,30 +78,22 @@ impl HostCache {
         (document.schema == SCHEMA).then_some(document.host)
     }
 
-    /// Replaces the file in one step. Nothing is synced: after a power loss
-    /// the worst is a damaged file, and that counts as absent.
+    /// Replaces the file in one step.
     pub fn store(&self, dir: &Path) -> io::Result<()> {
-        static COUNTER: AtomicU32 = AtomicU32::new(0);
-        platform::create_private_dir(dir)?;
-        let temporary = Temporary(dir.join(format!(
-            ".{FILE}.{}.{}",
-            std::process::id(),
-            COUNTER.fetch_add(1, Ordering::Relaxed)
-        )));
-        let text = serde_json::to_vec_pretty(&Document { schema: SCHEMA, host: self.clone() })?;
-        let mut file = platform::private_file(OpenOptions::new().write(true).create(true))
-            .truncate(true)
-            .open(&temporary.0)?;
-        file.write_all(&text)?;
-        drop(file);
-        fs::rename(&temporary.0, dir.join(FILE))
+        make_private_dir(dir)?;
+        let document = Document { schema: SCHEMA, host: self.clone() };
+        replace_file(&dir.join(FILE), &serde_json::to_vec_pretty(&document)?)
     }
 }
 
 impl Boot {
-    /// What was just found out, under the keys that it holds for; `None` if
-    /// this platform has no boot ID, so that nothing stale can be believed.
+    /// What was just found out, under the keys that it holds for. `None` if it
+    /// is not to be believed later: this platform has no boot ID, or KVM was
+    /// broken, which may pass, as when another hypervisor lets go of it.
     pub fn now(verdict: Verdict, tsc: Option<Tsc>) -> Option<Self> {
+        if let Verdict::Broken { .. } = verdict {
+            return None;
+        }
         Some(Self {
             boot_id: platform::boot_id()?,
             interface: platform::interface_identity(),
@@ -140,17 +132,10 @@ impl Tsc {
     }
 }
 
-/// A file that does not outlive its use; after the rename there is none.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const TSC: Tsc =
@@ -196,7 +181,8 @@ mod tests {
 
     #[test]
     fn another_boot_or_interface_does_not_hold() {
-        let Some(boot) = Boot::now(Verdict::Broken { why: "w".into() }, None) else {
+        assert_eq!(Boot::now(Verdict::Broken { why: "w".into() }, None), None);
+        let Some(boot) = Boot::now(Verdict::Absent { hint: "h".into() }, None) else {
             println!("skipped: this platform has no boot ID");
             return;
         };

@@ -14,10 +14,7 @@ use super::Verdict;
 use super::cache::{Anchor, Tsc};
 use super::checks::Memory;
 
-pub(super) use super::unix::{
-    create_private_dir, directory_facts, disk_free, executable_name, is_executable, is_ours,
-    private_file,
-};
+pub(super) use super::unix::{directory_facts, disk_free, executable_name, is_executable, is_ours};
 
 const KVM: &str = "/dev/kvm";
 
@@ -43,7 +40,7 @@ pub(super) fn interface_identity() -> String {
     )
 }
 
-/// Runs a guest of three instructions and times it. Takes up to two seconds
+/// Runs a guest of three instructions and times it. Takes up to five seconds
 /// on a host that is not fit.
 pub(super) fn probe() -> Verdict {
     kvm::probe()

@@ -8,10 +8,7 @@ use super::Verdict;
 use super::cache::{Anchor, Tsc};
 use super::checks::Memory;
 
-pub(super) use super::unix::{
-    create_private_dir, directory_facts, disk_free, executable_name, is_executable, is_ours,
-    private_file,
-};
+pub(super) use super::unix::{directory_facts, disk_free, executable_name, is_executable, is_ours};
 
 /// A name for the time since the kernel started.
 pub(super) fn boot_id() -> Option<String> {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Directories, owners and disks, the same on Linux and macOS.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::Access;
@@ -26,16 +26,6 @@ pub(super) fn is_ours(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| {
         metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
     })
-}
-
-/// Makes a directory and its parents, closed to others.
-pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Makes what the options create closed to others.
-pub(super) fn private_file(options: &mut OpenOptions) -> &mut OpenOptions {
-    options.mode(0o600)
 }
 
 /// What is at a directory's path; if nothing is, whether it could be made.

@@ -3,7 +3,7 @@
 //! before there is a backend that uses it.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::path::Path;
@@ -54,16 +54,6 @@ pub(super) fn is_executable(metadata: &Metadata) -> bool {
 /// What is in the user's profile is the user's, by its inherited ACL.
 pub(super) fn is_ours(_file: &File) -> bool {
     true
-}
-
-/// Makes a directory and its parents, closed to others by the profile's ACL.
-pub(super) fn create_private_dir(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
-}
-
-/// Files are closed to others by the profile's ACL.
-pub(super) fn private_file(options: &mut OpenOptions) -> &mut OpenOptions {
-    options
 }
 
 /// What is at a directory's path. Whether an ACL allows writing is only known

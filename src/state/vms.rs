@@ -116,7 +116,12 @@ impl VmStore {
                 Ok(found) if self.is_garbage(&found) => {
                     let _ = self.remove_files(&id, Some(&found.record));
                 }
-                Ok(found) => all.push(found),
+                Ok(found) => {
+                    if found.phase() == Phase::Dead {
+                        let _ = fs::remove_dir_all(found.record.dirs.vm_runtime(&id));
+                    }
+                    all.push(found);
+                }
                 Err(_) if !self.dirs.vm(&id).join(RECORD).exists() => self.sweep_recordless(&id),
                 Err(error) => tracing::warn!(vm = %id, "{error}"),
             }

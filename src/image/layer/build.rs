@@ -201,6 +201,8 @@ impl<'a> Builder<'a> {
                 "its target is empty, longer than 4095 bytes or holds a NUL",
             ));
         }
+        // Linux shows no other mode for symlinks, whatever the tar says.
+        inode.mode = S_IFLNK | 0o777;
         inode.size = target.len() as u64;
         let head = INODE + self.xattrs.encoded_len(inode.xattrs, false) as u64;
         if target.len() <= MAX_NAME && fits_inline(head, inode.size) {

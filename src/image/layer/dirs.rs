@@ -50,12 +50,13 @@ impl Listing {
             if !tree.inode(ino).is_dir() {
                 continue;
             }
-            if tree.inode(ino).has(IMPLIED) && !tree.inode(ino).has(OPAQUE) && ino != ROOT {
+            let inode = tree.inode(ino);
+            // Of what replaces a directory below, nothing there can be the model.
+            let listed = inode.has(IMPLIED) && ino != ROOT && !tree.dirent(inode.addr).hides;
+            if listed && implied_bytes < MAX_IMPLIED_BYTES {
                 let path = path_of(tree, ino);
                 implied_bytes += path.len();
-                if implied_bytes <= MAX_IMPLIED_BYTES {
-                    listing.implied.push(path);
-                }
+                listing.implied.push(path);
             }
             listing.visit(tree, ino);
         }

@@ -12,7 +12,7 @@ pub(super) fn checksum_fits(block: &[u8; TAR_BLOCK]) -> bool {
     let Some(stated) = number(&block[CHECKSUM]) else {
         return false;
     };
-    let sum = |bytes: &[u8]| bytes.iter().map(|&b| i64::from(b)).sum::<i64>();
+    let sum = |bytes: &[u8]| i64::from(bytes.iter().map(|&b| u32::from(b)).sum::<u32>());
     // The field itself counts as eight spaces.
     let unsigned = sum(block) - sum(&block[CHECKSUM]) + 8 * i64::from(b' ');
     if stated == unsigned {

@@ -86,8 +86,8 @@ pub struct Summary {
     pub root_opaque: bool,
     /// Directories (paths without a leading slash) that the tar has no entry for, though
     /// something lies in them. They are 0755 and root's here, but ought to look as in the
-    /// nearest layer below that has them; overlayfs shows the uppermost. At most 1 MiB of
-    /// paths.
+    /// nearest layer below that has them; overlayfs shows the uppermost. Parents come before
+    /// what is in them; the list ends at 1 MiB of paths.
     pub implied_dirs: Vec<Vec<u8>>,
 }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::Limits;
 use crate::image::digest::{Digest, Hasher};
 use crate::image::error::{Error, Result};
-use crate::image::layer;
+use crate::image::layer::{self, Summary};
 use crate::image::store::{Ingest, Unfinished};
 
 /// Decompressed bytes handed on at a time: fewer calls for 512-byte headers.
@@ -41,7 +41,7 @@ pub struct Conversion {
 
 impl Conversion {
     /// Reads `blob` to its end and returns the disk image, whole but unnamed.
-    pub fn run(self, blob: impl BufRead) -> Result<Unfinished> {
+    pub fn run(self, blob: impl BufRead) -> Result<(Unfinished, Summary)> {
         let unfinished = self.ingest.create()?;
         let failure = RefCell::new(None);
         let mut hasher = Hasher::new(self.diff_id.algorithm());
@@ -59,7 +59,7 @@ impl Conversion {
             Some(error) => Err(error),
             None => converted.map_err(|source| Error::Layer { layer: self.layer.clone(), source }),
         };
-        converted?;
+        let summary = converted?;
         // The diff ID covers what follows the archive, too.
         let drained = io::copy(&mut tar, &mut io::sink());
         if let Some(error) = failure.take() {
@@ -72,7 +72,7 @@ impl Conversion {
             let (layer, expected) = (self.layer, self.diff_id);
             return Err(Error::WrongDiffId { layer, expected, actual });
         }
-        Ok(unfinished)
+        Ok((unfinished, summary))
     }
 
     /// By the first bytes and not by the media type, as Docker and containerd

@@ -127,10 +127,10 @@ impl Layer {
         let store = &self.shared.store;
         let path = store.blob_path(&self.blob.digest);
         let local = LocalBlob::open(&path, self.shared.stop.clone()).at("read", &path)?;
-        let (conversion, destination) = (self.conversion(), store.layer_path(&self.diff_id));
+        let (conversion, store, diff_id) = (self.conversion(), store.clone(), self.diff_id.clone());
         let (damaged, digest) = (path.clone(), self.blob.digest.clone());
         blocking(move || match conversion.run(local) {
-            Ok(image) => image.persist(&destination).map(|()| true),
+            Ok((image, summary)) => store.put_layer(&diff_id, image, &summary).map(|()| true),
             Err(Error::Interrupted) => Err(Error::Interrupted),
             // Is it the layer, or has the disk lost something since?
             Err(error) if digest_of(&damaged, digest.algorithm())? == digest => Err(error),
@@ -210,7 +210,7 @@ impl Storing {
             self.receive(&mut pieces, &unfinished, |_| {})?;
             return unfinished.persist(&self.store.blob_path(&self.blob.digest));
         };
-        let destination = self.store.layer_path(&conversion.diff_id);
+        let diff_id = conversion.diff_id.clone();
         let (sender, receiver) = sync_channel(QUEUE);
         let (received, converted) = thread::scope(|scope| {
             let converting = scope.spawn(move || conversion.run(Pieces::new(receiver)));
@@ -222,9 +222,10 @@ impl Storing {
             (received, converting.join())
         });
         received?;
-        let image = converted.map_err(|_| Error::Worker("the conversion panicked".into()))??;
+        let (image, summary) =
+            converted.map_err(|_| Error::Worker("the conversion panicked".into()))??;
         unfinished.persist(&self.store.blob_path(&self.blob.digest))?;
-        image.persist(&destination)
+        self.store.put_layer(&diff_id, image, &summary)
     }
 
     fn receive(

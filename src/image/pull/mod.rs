@@ -138,8 +138,8 @@ impl Store {
                 if !config.platform.serves(&wanted) {
                     let available = vec![config.platform];
                     return Err(Error::NoPlatform {
-                        reference: reference.clone(),
-                        wanted,
+                        reference: Box::new(reference.clone()),
+                        wanted: Box::new(wanted),
                         available,
                     });
                 }
@@ -150,6 +150,7 @@ impl Store {
         self.put_blob(&chosen.manifest.config.digest, &config_body)?;
         self.put_blob(&chosen.raw.digest, &chosen.raw.body)?;
         let size = |id: &Digest| std::fs::metadata(self.layer_path(id)).map_or(0, |m| m.len());
+        let hidden_layers = self.hidden_layers(&config.diff_ids)?;
         let new = self.commit(&Record {
             media_type: chosen.manifest.media_type,
             digest: &chosen.raw.digest,
@@ -158,7 +159,8 @@ impl Store {
             reference,
             repo_digest: &chosen.repo_digest,
             id: &chosen.manifest.config.digest,
-            image_bytes: uppermost(&config.diff_ids).into_iter().map(size).sum(),
+            hidden_layers,
+            image_bytes: uppermost(&config.diff_ids[hidden_layers..]).into_iter().map(size).sum(),
             created: config.created.as_deref(),
         })?;
         options.progress.finish(reference, &chosen.repo_digest, new);
@@ -183,7 +185,7 @@ impl Store {
             None => download(registry, blob, "configuration").await?,
         };
         let config = ConfigDocument::parse(&body, manifest.layers.len())
-            .map_err(|source| Error::Config { reference: reference.clone(), source })?;
+            .map_err(|source| Error::Config { reference: Box::new(reference.clone()), source })?;
         Ok((body, config))
     }
 }
@@ -192,8 +194,8 @@ impl Store {
 fn suitable(image: Image, reference: &Reference, options: &PullOptions) -> Result<Image> {
     match &options.platform {
         Some(wanted) if !image.platform.serves(wanted) => Err(Error::NoPlatform {
-            reference: reference.clone(),
-            wanted: wanted.clone(),
+            reference: Box::new(reference.clone()),
+            wanted: Box::new(wanted.clone()),
             available: vec![image.platform],
         }),
         _ => Ok(image),
@@ -215,7 +217,7 @@ async fn choose(
     options: &PullOptions,
 ) -> Result<Chosen> {
     let limits = &options.limits;
-    let wrong = |source| Error::Manifest { reference: reference.clone(), source };
+    let wrong = |source| Error::Manifest { reference: Box::new(reference.clone()), source };
     let parse = |raw: &RawManifest| {
         Document::parse(&raw.body, raw.content_type.as_deref(), limits.layers).map_err(wrong)
     };
@@ -231,7 +233,11 @@ async fn choose(
     let Some(at) = Platform::choose(&wanted, offers.iter().map(|offer| offer.platform.as_ref()))
     else {
         let available = available(offers);
-        return Err(Error::NoPlatform { reference: reference.clone(), wanted, available });
+        return Err(Error::NoPlatform {
+            reference: Box::new(reference.clone()),
+            wanted: Box::new(wanted),
+            available,
+        });
     };
     let offer = &offers[at];
     let raw = registry.manifest_of(&offer.manifest, limits.manifest_bytes).await?;

@@ -24,6 +24,8 @@ const ID: &str = "dev.mvm.image.id";
 const SIZE: &str = "dev.mvm.image.size";
 /// Where it came from; it stays when the tag moves on.
 const REPOSITORY: &str = "dev.mvm.image.repository";
+/// How many of the lowest layers an opaque root above hides.
+const HIDDEN: &str = "dev.mvm.image.hidden-layers";
 /// The digest the registry gave for the name: that of the index, if there is one.
 const REPO_DIGEST: &str = "dev.mvm.image.repo-digest";
 
@@ -62,6 +64,7 @@ pub struct Record<'a> {
     pub repo_digest: &'a Digest,
     pub id: &'a Digest,
     pub image_bytes: u64,
+    pub hidden_layers: usize,
     pub created: Option<&'a str>,
 }
 
@@ -76,6 +79,9 @@ impl Entry {
         // An image that was asked for by digest has no tag, as with Docker.
         if record.reference.digest().is_none() {
             annotations.insert(REF_NAME.to_owned(), record.reference.to_string());
+        }
+        if record.hidden_layers > 0 {
+            annotations.insert(HIDDEN.to_owned(), record.hidden_layers.to_string());
         }
         if let Some(created) = record.created {
             annotations.insert(CREATED.to_owned(), created.to_owned());
@@ -117,6 +123,11 @@ impl Entry {
     /// Bytes of the disk images.
     pub fn image_bytes(&self) -> u64 {
         self.annotation(SIZE).and_then(|size| size.parse().ok()).unwrap_or(0)
+    }
+
+    /// How many of the lowest layers are not to be mounted.
+    pub fn hidden_layers(&self) -> usize {
+        self.annotation(HIDDEN).and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
     /// When the image was built.

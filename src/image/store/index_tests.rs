@@ -19,6 +19,7 @@ fn record(index: &mut Index, name: &str, manifest: &str) -> bool {
         reference: &reference,
         id: &Digest::of(format!("config of {manifest}").as_bytes()),
         image_bytes: 4096,
+        hidden_layers: 0,
         created: Some("2024-01-02T03:04:05Z"),
     })
 }

@@ -2,6 +2,7 @@
 //! The image store: blobs as an OCI image layout, and the disk image of every
 //! layer by its diff ID. Reading it takes no lock and changes nothing.
 
+mod facts;
 mod index;
 mod ingest;
 
@@ -53,8 +54,9 @@ pub struct Image {
     pub created: Option<String>,
     /// What to run.
     pub config: ImageConfig,
-    /// Its disk images, bottom first. A layer that occurs several times is here
-    /// once, where it is uppermost: below, it could not be seen.
+    /// Its disk images, bottom first, without those of which nothing is seen: a
+    /// layer that occurs several times is here once, where it is uppermost, and
+    /// none is here that lies below a layer with an opaque root.
     pub layers: Vec<LayerImage>,
     /// Bytes of its disk images.
     pub size: u64,
@@ -165,7 +167,8 @@ impl Store {
         let config =
             ConfigDocument::parse(&body, manifest.layers.len()).map_err(|_| lost_config())?;
         let mut layers = Vec::with_capacity(config.diff_ids.len());
-        for diff_id in uppermost(&config.diff_ids) {
+        let seen = config.diff_ids.get(entry.hidden_layers()..).unwrap_or_default();
+        for diff_id in uppermost(seen) {
             let path = self.layer_path(diff_id);
             let bytes = match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_file() => metadata.len(),
@@ -243,10 +246,11 @@ impl Store {
             .is_ok_and(|metadata| metadata.is_file() && metadata.len() == blob.size)
     }
 
-    /// Whether the disk image of a layer is there.
+    /// Whether the disk image of a layer is there, and what goes with it.
     pub(super) fn has_layer(&self, diff_id: &Digest) -> bool {
         let whole = |file: File| layer::looks_whole(&file);
-        File::open(self.layer_path(diff_id)).and_then(whole).unwrap_or(false)
+        self.facts_path(diff_id).is_file()
+            && File::open(self.layer_path(diff_id)).and_then(whole).unwrap_or(false)
     }
 
     /// Reads a small blob and verifies it; `None` if it is missing or damaged.

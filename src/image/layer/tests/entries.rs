@@ -34,7 +34,13 @@ fn kinds_and_metadata() {
             data: b"elf",
             ..Entry::default()
         })
-        .symlink("link", "/a/../b")
+        .entry(&Entry {
+            name: b"link",
+            flag: b'2',
+            link: b"/a/../b",
+            mode: 0o600,
+            ..Entry::default()
+        })
         .entry(&special(b"null", b'3', (1, 3)))
         .entry(&special(b"disk", b'4', (259, 1_000_000)))
         .entry(&special(b"pipe", b'6', (0, 0)))

@@ -114,7 +114,7 @@ fn attributes() {
     assert_eq!(xattrs[&b"user.twice"[..]], b"2");
     assert_eq!(xattrs[&b"trusted.t"[..]], b"root's");
     assert_eq!(xattrs[&b"system.posix_acl_access"[..]], acl);
-    assert_eq!(xattrs[long[13..].as_bytes()], [7; 60_000]);
+    assert_eq!(xattrs[&long.as_bytes()[13..]], [7; 60_000]);
     assert_eq!(image.get("d").xattrs[&b"system.posix_acl_default"[..]], acl);
     assert_eq!(image.get("s").xattrs[&b"security.ima"[..]], b"sig");
     assert_eq!(summary.dropped_xattrs, 0);

@@ -11,6 +11,8 @@ mod reader;
 mod sparse;
 mod tar_maker;
 mod tools;
+#[cfg(target_os = "linux")]
+mod umoci;
 mod whiteouts;
 
 use std::fs::File;

@@ -27,7 +27,7 @@ fn names_are_bytes() {
 #[test]
 fn long_names_and_paths() {
     let longest = "n".repeat(255);
-    assert_eq!(image(&named(longest.as_bytes())).paths(), [longest.clone()]);
+    assert_eq!(image(&named(longest.as_bytes())).paths(), [&*longest]);
     let message = refusal(&named(&[b'n'; 256]));
     assert!(message.ends_with("a name in it is longer than 255 bytes"), "{message}");
     assert!(message.len() < 400);

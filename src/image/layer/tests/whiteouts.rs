@@ -59,8 +59,9 @@ fn opaque_in_any_order() {
         Tar::new().file("d/.wh..wh..opq", b"").entry(&described).file("d/x", b""),
         Tar::new().file("d/.wh..wh..opq", b"").file("d/x", b"").entry(&described),
     ] {
-        let image = image(&tar);
+        let (image, summary) = summary(&tar);
         assert!(image.get("d").is_opaque());
+        assert!(summary.implied_dirs.is_empty());
         assert_eq!(image.get("d").mode, 0o040_750);
         assert!(image.has("d/x") && !image.get("d/x").is_opaque());
     }
@@ -77,6 +78,14 @@ fn an_opaque_directory_keeps_its_own_attributes() {
     assert_eq!(xattrs.len(), 2);
     assert_eq!(xattrs[&b"user.k"[..]], b"v");
     assert!(image.get("d").is_opaque());
+}
+
+#[test]
+fn an_opaque_directory_without_an_entry_is_implied() {
+    // Its content is hidden, but the directory below is still the model of this one.
+    let (image, summary) = summary(&Tar::new().file("d/.wh..wh..opq", b"").file("d/x", b""));
+    assert!(image.get("d").is_opaque());
+    assert_eq!(summary.implied_dirs, [b"d".to_vec()]);
 }
 
 #[test]

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The service that the host calls: `Configure` once, then processes.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mvm_proto::{
+    Agent, Configured, Empty, Exit, InitConfig, Process, ShutdownRequest, SignalRequest,
+    StartFailure, Started, WaitRequest,
+};
+use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
+use ttrpc::r#async::TtrpcContext;
+use ttrpc::{Code, Error, get_status};
+
+use crate::cgroup::Workload;
+use crate::error::{Failure, Step};
+use crate::process::{Processes, Start};
+use crate::reaper::Reaper;
+use crate::streams::Streams;
+use crate::{mounts, names, network, power, root};
+
+/// Bytes of an error's message.
+const MAX_MESSAGE: usize = 4096;
+
+pub struct Service {
+    started_ms: u64,
+    reaper: Reaper,
+    streams: Streams,
+    /// Taken by the first `Configure`.
+    fresh: Mutex<bool>,
+    machine: OnceLock<Machine>,
+}
+
+/// What `Configure` makes.
+struct Machine {
+    upper: File,
+    processes: Processes,
+}
+
+impl Service {
+    /// `started_ms`: when init started, by the guest's clock.
+    pub fn new(started_ms: u64, reaper: Reaper, streams: Streams) -> Arc<Self> {
+        Arc::new(Self {
+            started_ms,
+            reaper,
+            streams,
+            fresh: Mutex::new(true),
+            machine: OnceLock::new(),
+        })
+    }
+
+    fn build(&self, config: &InitConfig) -> Result<Machine, Failure> {
+        set_clock(config.wall_clock_ns)?;
+        let disks = config.root.as_ref().unwrap_or_default();
+        let upper = root::enter(disks)?;
+        mounts::mount_system()?;
+        let cgroup = Workload::create()?;
+        network::configure(config.network.as_ref())?;
+        names::configure(config)?;
+        config.shares.iter().try_for_each(mounts::mount_share)?;
+        if disks.read_only {
+            mounts::seal_root()?;
+        }
+        let (reaper, streams) = (self.reaper.clone(), self.streams.clone());
+        let processes = Processes::new(reaper, streams, cgroup, config.hostname.clone());
+        Ok(Machine { upper, processes })
+    }
+
+    fn machine(&self) -> ttrpc::Result<&Machine> {
+        self.machine
+            .get()
+            .ok_or_else(|| status(Code::FAILED_PRECONDITION, "the guest is not configured"))
+    }
+}
+
+#[async_trait]
+impl Agent for Service {
+    async fn configure(&self, _: &TtrpcContext, config: InitConfig) -> ttrpc::Result<Configured> {
+        let first = {
+            let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *fresh, false)
+        };
+        if !first {
+            return Err(status(Code::FAILED_PRECONDITION, "the guest was configured before"));
+        }
+        let machine = self.build(&config).map_err(|e| status(Code::INTERNAL, e))?;
+        // It is empty: `fresh` let one caller through.
+        let _ = self.machine.set(machine);
+        let mut configured = Configured::new();
+        configured.init_started_ms = self.started_ms;
+        configured.configured_ms = uptime_ms();
+        configured.kernel_release =
+            rustix::system::uname().release().to_string_lossy().into_owned();
+        Ok(configured)
+    }
+
+    async fn start(&self, _: &TtrpcContext, process: Process) -> ttrpc::Result<Started> {
+        let started = self.machine()?.processes.start(process).await;
+        let mut answer = Started::new();
+        answer.started_ms = uptime_ms();
+        match started.map_err(|e| status(Code::INVALID_ARGUMENT, e))? {
+            Start::Started(pid) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
+            Start::Refused(refusal) => {
+                let mut failure = StartFailure::new();
+                failure.kind = refusal.kind.into();
+                failure.message = capped(refusal.message);
+                answer.set_failure(failure);
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn wait(&self, _: &TtrpcContext, request: WaitRequest) -> ttrpc::Result<Exit> {
+        let exit = self.machine()?.processes.wait(&request.id).await;
+        exit.ok_or_else(|| unknown(&request.id))
+    }
+
+    async fn signal(&self, _: &TtrpcContext, request: SignalRequest) -> ttrpc::Result<Empty> {
+        self.machine()?
+            .processes
+            .signal(&request.id, request.signal)
+            .ok_or_else(|| unknown(&request.id))?
+            .map_err(|e| status(Code::INVALID_ARGUMENT, e))?;
+        Ok(Empty::new())
+    }
+
+    async fn shutdown(&self, _: &TtrpcContext, request: ShutdownRequest) -> ttrpc::Result<Empty> {
+        let grace = Duration::from_millis(request.grace_ms.into());
+        let machine = self.machine.get();
+        let (processes, upper) =
+            (machine.map(|machine| &machine.processes), machine.map(|machine| &machine.upper));
+        power::shut_down(grace, &self.reaper, processes, upper).await
+    }
+}
+
+/// Milliseconds since the kernel started.
+pub fn uptime_ms() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec.unsigned_abs() * 1000 + now.tv_nsec.unsigned_abs() / 1_000_000
+}
+
+/// The VM has no clock of its own: 0 leaves it at 1970.
+fn set_clock(wall_clock_ns: i64) -> Result<(), Failure> {
+    const NANOSECONDS: i64 = 1_000_000_000;
+    if wall_clock_ns <= 0 {
+        return Ok(());
+    }
+    let now =
+        Timespec { tv_sec: wall_clock_ns / NANOSECONDS, tv_nsec: wall_clock_ns % NANOSECONDS };
+    clock_settime(ClockId::Realtime, now).step(|| "set the clock")
+}
+
+fn unknown(id: &str) -> Error {
+    status(Code::NOT_FOUND, format!("no process {id}"))
+}
+
+fn status(code: Code, message: impl ToString) -> Error {
+    Error::RpcStatus(get_status(code, capped(message.to_string())))
+}
+
+fn capped(mut message: String) -> String {
+    let end = (0..=MAX_MESSAGE).rev().find(|end| message.is_char_boundary(*end));
+    if message.len() > MAX_MESSAGE {
+        message.truncate(end.unwrap_or(0));
+    }
+    message
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From a request to everything a child needs: user, environment, working
+//! directory, program, pipes and limits, looked up in the image's own files.
+
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use mvm_proto::mux::Stream;
+use mvm_proto::{Process, StartFailureKind};
+use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::pipe;
+
+use crate::child::{CStrings, Plan, Step};
+use crate::environment;
+use crate::error::text;
+use crate::lookup::{self, Refusal, gids};
+use crate::streams::{Streams, input_pipe, output_pipe};
+use crate::users::{self, Credentials};
+
+/// Docker's limit of open files, soft and hard.
+const OPEN_FILES: u64 = 1 << 20;
+
+/// A command as the image understands it.
+pub struct Command {
+    pub user: Credentials,
+    environment: Vec<Vec<u8>>,
+    cwd: PathBuf,
+    program: PathBuf,
+    name: Vec<u8>,
+}
+
+/// What the image has to say to a request.
+pub fn command(request: &Process, hostname: &str) -> Result<Command, Refusal> {
+    let name = request.args.first().ok_or_else(|| io::Error::other("no command"))?.clone();
+    let user = users::resolve(&request.user, &request.additional_groups)
+        .map_err(|e| Refusal::new(StartFailureKind::BAD_USER, e.to_string()))?;
+    let environment = environment::complete(&request.env, &user.home, hostname.as_bytes());
+    let cwd = working_directory(&request.cwd)?;
+    let path = environment::get(&environment, b"PATH");
+    let program = lookup::as_user(&user, || lookup::program(&name, path, &cwd))??;
+    Ok(Command { user, environment, cwd, program, name })
+}
+
+/// Makes it if it is missing, root's, as Docker does.
+fn working_directory(path: &[u8]) -> Result<PathBuf, Refusal> {
+    let path = Path::new(if path.is_empty() { OsStr::new("/") } else { OsStr::from_bytes(path) });
+    let refuse = |why: String| Refusal::new(StartFailureKind::BAD_CWD, why);
+    let shown = path.display();
+    if !path.is_absolute() {
+        return Err(refuse(format!(
+            "the working directory '{shown}' is invalid, it needs to be an absolute path"
+        )));
+    }
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Ok(path.into()),
+        Ok(_) => Err(refuse(format!("cannot use working directory {shown}: not a directory"))),
+        Err(_) => fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(path)
+            .map(|()| path.into())
+            .map_err(|e| refuse(format!("cannot make working directory {shown}: {}", text(&e)))),
+    }
+}
+
+/// The plan for the child: the command with the rest of its request.
+pub fn complete(
+    command: &Command,
+    request: &Process,
+    stdio: [OwnedFd; 3],
+    cgroup: Option<OwnedFd>,
+) -> io::Result<Plan> {
+    let c_string = |path: &Path| CString::new(path.as_os_str().as_bytes());
+    Ok(Plan {
+        program: c_string(&command.program)?,
+        arguments: CStrings::new(request.args.iter().cloned())?,
+        environment: CStrings::new(command.environment.iter().cloned())?,
+        cwd: c_string(&command.cwd)?,
+        stdio,
+        cgroup,
+        rlimits: rlimits(request),
+        uid: Uid::from_raw(command.user.uid),
+        gid: Gid::from_raw(command.user.gid),
+        groups: gids(&command.user.groups),
+    })
+}
+
+fn rlimits(request: &Process) -> Vec<(u32, libc::rlimit)> {
+    let files = libc::rlimit { rlim_cur: OPEN_FILES, rlim_max: OPEN_FILES };
+    let default = (libc::RLIMIT_NOFILE, files);
+    let asked = request
+        .rlimits
+        .iter()
+        .map(|limit| (limit.resource, libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard }));
+    std::iter::once(default).chain(asked).collect()
+}
+
+/// What to tell about a child that did not come to its program.
+pub fn explain(command: &Command, step: Step, errno: Errno) -> Refusal {
+    let why = text(&errno.into());
+    match step {
+        Step::Exec => lookup::explain(&command.name, &command.program, errno),
+        Step::Cwd => {
+            let message = format!("chdir to cwd (\"{}\"): {why}", command.cwd.display());
+            Refusal::new(StartFailureKind::BAD_CWD, message)
+        }
+        Step::Rlimit => {
+            Refusal::new(StartFailureKind::INTERNAL, format!("error setting rlimits: {why}"))
+        }
+        step => {
+            let message = format!("set up the process ({step:?}): {why}");
+            Refusal::new(StartFailureKind::INTERNAL, message.to_lowercase())
+        }
+    }
+}
+
+/// The streams of a process, then with our ends of the pipes.
+#[derive(Default)]
+pub struct Stdio {
+    streams: [Option<Stream>; 3],
+    pub input: Option<(Stream, pipe::Sender)>,
+    pub outputs: Vec<(Stream, pipe::Receiver)>,
+}
+
+impl Stdio {
+    /// Takes the streams that the request names.
+    pub async fn claim(request: &Process, streams: &Streams) -> io::Result<Self> {
+        let mut stdio = Self::default();
+        let ids = [request.stdin, request.stdout, request.stderr];
+        for (slot, id) in stdio.streams.iter_mut().zip(ids) {
+            if id != 0 {
+                *slot = Some(streams.claim(id).await?);
+            }
+        }
+        Ok(stdio)
+    }
+
+    /// Makes the pipes, whose other ends are stdin, stdout and stderr of the
+    /// process; /dev/null where there is no stream.
+    pub fn pipes(&mut self, owner: Uid) -> io::Result<[OwnedFd; 3]> {
+        let [input, output, errors] = std::mem::take(&mut self.streams);
+        let stdin = match input {
+            Some(stream) => {
+                let (end, pipe) = input_pipe()?;
+                self.input = Some((stream, pipe));
+                own(end, owner)?
+            }
+            None => null()?,
+        };
+        Ok([stdin, self.output(output, owner)?, self.output(errors, owner)?])
+    }
+
+    fn output(&mut self, stream: Option<Stream>, owner: Uid) -> io::Result<OwnedFd> {
+        let Some(stream) = stream else { return null() };
+        let (end, pipe) = output_pipe()?;
+        self.outputs.push((stream, pipe));
+        own(end, owner)
+    }
+
+    /// Ends the streams of a process that never was: input is reset, as
+    /// `copy_in` does, output has no bytes.
+    pub async fn end(mut self) {
+        let unused = self.streams.iter_mut().skip(1).filter_map(Option::take);
+        let outputs = self.outputs.drain(..).map(|(stream, _)| stream);
+        for mut stream in unused.chain(outputs) {
+            // The host may have gone.
+            let _ = stream.shutdown().await;
+        }
+    }
+}
+
+/// So that a user may open its /dev/stdout again; runc does the same.
+fn own(end: OwnedFd, owner: Uid) -> io::Result<OwnedFd> {
+    rustix::fs::fchown(&end, Some(owner), None)?;
+    Ok(end)
+}
+
+fn null() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY;
+    Ok(rustix::fs::open("/dev/null", flags, Mode::empty())?)
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a conversion found out about a layer that its disk image cannot say: a
+//! small file beside it, read when an image is put together, never at a start.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Store, Unfinished};
+use crate::image::digest::Digest;
+use crate::image::error::{Error, IoContext, Result};
+use crate::image::layer::Summary;
+
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Facts {
+    schema_version: u32,
+    entries: u64,
+    /// Layers below this one are not to be seen at all.
+    root_opaque: bool,
+    /// Directories without an entry of their own, whose attributes are those of
+    /// the nearest layer below. Paths in hexadecimal: they need not be UTF-8.
+    #[serde(default)]
+    implied_dirs: Vec<String>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+impl Store {
+    /// Where the facts of a layer are, or would be.
+    pub(super) fn facts_path(&self, diff_id: &Digest) -> PathBuf {
+        self.layers().join(format!("{}.json", diff_id.hex()))
+    }
+
+    /// Adds a converted layer. The disk image comes last, since it is what makes
+    /// the layer count as there.
+    pub(in crate::image) fn put_layer(
+        &self,
+        diff_id: &Digest,
+        image: Unfinished,
+        summary: &Summary,
+    ) -> Result<()> {
+        let facts = Facts {
+            schema_version: SCHEMA,
+            entries: summary.entries,
+            root_opaque: summary.root_opaque,
+            implied_dirs: summary.implied_dirs.iter().map(hex::encode).collect(),
+            rest: Map::new(),
+        };
+        let file = self.layer_ingest().create()?;
+        let text = serde_json::to_vec(&facts).unwrap_or_default();
+        file.file().write_all(&text).at("write", file.path())?;
+        file.persist(&self.facts_path(diff_id))?;
+        image.persist(&self.layer_path(diff_id))
+    }
+
+    /// How many of an image's lowest layers an opaque root above hides.
+    pub(in crate::image) fn hidden_layers(&self, diff_ids: &[Digest]) -> Result<usize> {
+        for (at, diff_id) in diff_ids.iter().enumerate().rev() {
+            let path = self.facts_path(diff_id);
+            let text = fs::read(&path).at("read", &path)?;
+            let facts: Facts = serde_json::from_slice(&text)
+                .map_err(|error| Error::Store { path, detail: error.to_string() })?;
+            if facts.root_opaque {
+                return Ok(at);
+            }
+        }
+        Ok(0)
+    }
+}
