@@ -86,7 +86,8 @@ fn timed_run(home: &Path, image: &str) -> Outcome<Run> {
         return Err(format!("mvm run failed: {said}").into());
     }
     let phase = |line: &str| -> Option<(String, f64)> {
-        let (name, time) = line.trim().strip_prefix("INFO ")?.strip_suffix(" ms")?.rsplit_once(' ')?;
+        let (name, time) =
+            line.trim().strip_prefix("INFO ")?.strip_suffix(" ms")?.rsplit_once(' ')?;
         Some((name.trim().to_owned(), time.parse().ok()?))
     };
     let guest = said.lines().find_map(|l| l.split_once("guest clock: ")).map_or("", |(_, g)| g);
@@ -190,7 +191,12 @@ fn print_tables(runs: &[Run], bigs: &[Run], bare: &[f64]) -> bool {
     };
     println!("medians of {} rounds in turn\n", runs.len());
     row("mvm run true / bare VM", run / bare, MAX_OVER_BARE, format!("{run:.0} ms / {bare:.0} ms"));
-    row("2 GB image / 2 MB image", big / run, MAX_BIG_OVER_SMALL, format!("{big:.0} ms / {run:.0} ms"));
+    row(
+        "2 GB image / 2 MB image",
+        big / run,
+        MAX_BIG_OVER_SMALL,
+        format!("{big:.0} ms / {run:.0} ms"),
+    );
     row("CPU time of mvm and monitor, ms", cpu, MAX_CPU_MS, "the VMM's is not in it".into());
     println!("\nphase            ms");
     let mut named = 0.0;
@@ -199,7 +205,11 @@ fn print_tables(runs: &[Run], bigs: &[Run], bare: &[f64]) -> bool {
         println!("{name:<10} {time:>8.1}");
         named += if name.starts_with("cpu") { 0.0 } else { time };
     }
-    println!("{:<10} {:>8.1}   start of the processes, records, end of the VM", "the rest", run - named);
+    println!(
+        "{:<10} {:>8.1}   start of the processes, records, end of the VM",
+        "the rest",
+        run - named
+    );
     if let Some(run) = runs.last() {
         println!("guest clock (last round): {}", run.guest);
     }

@@ -13,7 +13,9 @@ use crate::error::{Failure, Result};
 use crate::hypervisor::{
     self, Choice, LayerDisk, MAX_VCPUS, PreparedRootFs, RootFs, Share, VmConfig,
 };
-use crate::image::{Image, Progress, PullOptions, PullPolicy, Reference, ReferenceError, Store};
+use crate::image::{
+    Image, LayerImage, Progress, PullOptions, PullPolicy, Reference, ReferenceError, Store,
+};
 use crate::monitor::{self, Event, Launch};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 use crate::preflight::{self, Environment, Places, Preflight, QemuNeed, Requirements};
@@ -298,6 +300,7 @@ fn timed<T>(name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Phases that the monitor goes through, and at the end what they cost.
 fn report(event: &Event) {
     match event {
+        Event::Warning(text) => eprintln!("warning: {text}"),
         Event::Phase { name, micros } => show_phase(name, Duration::from_micros(*micros)),
         Event::Cost(cost) => {
             show_phase("cpu mvm", Duration::from_micros(sys::cpu_micros()));

@@ -55,6 +55,9 @@ pub trait VmHandle: Send {
     /// What the guest printed on its console.
     fn console(&self) -> &Console;
 
+    /// What went wrong on the host while the VM ran on, if something did.
+    fn trouble(&self) -> Option<&'static str>;
+
     /// Returns when the VM has ended by itself. Cancel safe.
     async fn wait(&mut self) -> VmEnd;
 

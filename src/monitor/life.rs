@@ -124,6 +124,9 @@ impl Monitor {
             Err(failure) => Err(failure),
         };
         vm.stop(Duration::ZERO).await;
+        if let Some(trouble) = vm.trouble() {
+            self.clients.event(Event::Warning(trouble.into())).await;
+        }
         outcome
     }
 

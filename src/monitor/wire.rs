@@ -74,6 +74,8 @@ pub enum Event {
     Phase { name: String, micros: u64 },
     /// The workload runs.
     Started,
+    /// Something that the user should know.
+    Warning(String),
     /// What the run cost, at its end.
     Cost(Cost),
     /// More bytes of stdin may be sent.
