@@ -60,7 +60,7 @@ fn a_guest_that_sends_garbage() {
         for p in /dev/vport*; do /bin/busybox cat /dev/urandom >$p & done
         while :; do /bin/busybox sleep 1; done";
     need!(initramfs(&broken, script));
-    boot(&home, &[]).env("MVM_INITRAMFS", &broken).run().fails_with("no hello");
+    boot(&home, &[]).env("MVM_INITRAMFS", &broken).run().fails_with("guest");
     home.is_quiet();
     assert!(home.vms().is_empty());
 }
@@ -82,7 +82,7 @@ fn no_qemu_and_a_broken_one() {
     // Tells its version and fails at the machine.
     let fake = home.path().join("qemu");
     let script = "#!/bin/sh\n\
-        case \"$*\" in *-version* | *help*) exec qemu-system-x86_64 \"$@\";; esac\n\
+        case \"$*\" in *-version*|*help*) exec qemu-system-x86_64 \"$@\";; esac\n\
         echo 'this QEMU is broken' >&2\nexit 1\n";
     fs::write(&fake, script).unwrap();
     fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();

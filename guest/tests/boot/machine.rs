@@ -11,7 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 use mvm_proto::hello::{Nonce, greet};
 use mvm_proto::{
     AgentClient, CHANNEL_ARGUMENT, Configured, Exit, InitConfig, Layer, MessageField,
-    NONCE_ARGUMENT, Process, RootFs, SERIAL_PORT_NAME, ShutdownRequest, Started, WaitRequest, mux,
+    NONCE_ARGUMENT, Network, Process, RootFs, SERIAL_PORT_NAME, ShutdownRequest, Started,
+    WaitRequest, mux,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
@@ -20,6 +21,9 @@ use ttrpc::r#async::transport::Socket;
 use ttrpc::context;
 
 pub const MIB: u64 = 1 << 20;
+
+/// Of the network interface.
+pub const MAC: &str = "52:54:00:12:34:56";
 
 /// For anything the guest is asked; TCG on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -108,28 +112,37 @@ impl Machine {
             option
         };
         let mut qemu = tokio::process::Command::new("qemu-system-x86_64");
-        qemu.args(["-M", "microvm,accel=tcg,acpi=off,rtc=off", "-cpu", "max", "-m", "512"])
-            .args(["-smp", "1", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot"])
-            .args(["-serial", "stdio", "-append", &cmdline])
-            .arg("-kernel")
-            .arg(kernel)
-            .arg("-initrd")
-            .arg(initramfs)
-            .args(["-device", "virtio-serial-device,max_ports=2", "-chardev"])
-            .arg(option("socket,id=agent,path=", &socket, ""))
-            .args(["-device", &format!("virtserialport,chardev=agent,name={SERIAL_PORT_NAME}")])
-            .arg("-drive")
-            .arg(option(
-                "if=none,id=upper,format=raw,discard=unmap,file=",
-                &directory.join("upper"),
-                "",
-            ))
-            .args(["-device", "virtio-blk-device,drive=upper,serial=upper", "-fsdev"])
-            .arg(option("local,id=share,security_model=none,path=", &directory.join("share"), ""))
-            .args(["-device", "virtio-9p-device,fsdev=share,mount_tag=share"])
-            .stdin(Stdio::null())
-            .stdout(File::create(directory.join("console")).unwrap())
-            .kill_on_drop(true);
+        qemu.args([
+            "-M",
+            "microvm,accel=tcg,acpi=off,rtc=off",
+            "-cpu",
+            &std::env::var("TCPU").unwrap_or("max".into()),
+            "-m",
+            "512",
+        ])
+        .args(["-smp", "1", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot"])
+        .args(["-serial", "stdio", "-append", &cmdline])
+        .arg("-kernel")
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(initramfs)
+        .args(["-device", "virtio-serial-device,max_ports=2", "-chardev"])
+        .arg(option("socket,id=agent,path=", &socket, ""))
+        .args(["-device", &format!("virtserialport,chardev=agent,name={SERIAL_PORT_NAME}")])
+        .arg("-drive")
+        .arg(option(
+            "if=none,id=upper,format=raw,discard=unmap,file=",
+            &directory.join("upper"),
+            "",
+        ))
+        .args(["-device", "virtio-blk-device,drive=upper,serial=upper", "-fsdev"])
+        .arg(option("local,id=share,security_model=none,path=", &directory.join("share"), ""))
+        .args(["-device", "virtio-9p-device,fsdev=share,mount_tag=share"])
+        .args(["-netdev", "user,id=net,restrict=on"])
+        .args(["-device", &format!("virtio-net-device,netdev=net,mac={MAC}")])
+        .stdin(Stdio::null())
+        .stdout(File::create(directory.join("console")).unwrap())
+        .kill_on_drop(true);
         if !layers.is_empty() {
             qemu.arg("-drive")
                 .arg(option(
@@ -169,9 +182,32 @@ impl Machine {
         config
     }
 
+    /// What QEMU's own network expects.
+    pub fn network() -> Network {
+        let mut network = Network::new();
+        network.mac = MAC.to_uppercase();
+        network.address = "10.0.2.15".into();
+        network.prefix = 24;
+        network.gateway = "10.0.2.2".into();
+        network.mtu = 1400;
+        network
+    }
+
     pub async fn configure(&self, config: &InitConfig) -> Configured {
         let answer = self.client.configure(deadline(), config).await;
         answer.unwrap_or_else(|e| panic!("{e}: {}", console(&self.directory)))
+    }
+
+    /// What QEMU has used of this machine's CPUs: unlike the time on the wall,
+    /// it can be compared from one run to the next.
+    pub fn cpu_time(&self) -> Duration {
+        let pid = self.qemu.id().expect("a running QEMU");
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        // After the name in parentheses, utime and stime are the 12th and 13th.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap()).sum();
+        // USER_HZ is 100 on every machine that this runs on.
+        Duration::from_millis(ticks * 10)
     }
 
     pub fn stream_id(&mut self) -> u32 {

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use machine::{MIB, Machine, command, make_layers, make_upper, run};
-use mvm_proto::{MAIN_PROCESS, Share, SignalRequest, StartFailureKind};
+use mvm_proto::{MAIN_PROCESS, MAX_LAYERS, MessageField, Share, SignalRequest, StartFailureKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const BUSYBOX: &str = "/bin/busybox";
@@ -109,6 +109,7 @@ async fn an_image_runs_like_a_container() {
     let since = Instant::now();
     let mut vm = Machine::boot(&setup.kernel, &setup.initramfs, directory, &layers).await;
     let dialled = since.elapsed();
+    let booted = vm.cpu_time();
     let mut config = vm.config();
     config.nameservers = vec!["10.0.2.3".into()];
     let mut volume = Share::new();
@@ -116,8 +117,11 @@ async fn an_image_runs_like_a_container() {
     config.shares = vec![volume];
     let configured = vm.configure(&config).await;
     println!(
-        "wall to dial {dialled:?}; guest clock: init {} ms, configured {} ms; kernel {}",
-        configured.init_started_ms, configured.configured_ms, configured.kernel_release
+        "to dial {dialled:?}, CPU {booted:?}; to configured, CPU {:?}; guest clock: init {} ms, configured {} ms; kernel {}",
+        vm.cpu_time(),
+        configured.init_started_ms,
+        configured.configured_ms,
+        configured.kernel_release
     );
     assert!(vm.client.configure(machine::deadline(), &config).await.is_err());
     let mut first = command(&["true"]);
@@ -277,7 +281,7 @@ async fn throughput(vm: &mut Machine, blob: &[u8]) {
         command(&["sh", "-c", "i=0; while [ $i -lt 100 ]; do cat /blob; i=$((i+1)); done"]);
     let id = vm.stream_id();
     (cat.id, cat.stdout) = ("big".into(), id);
-    let since = Instant::now();
+    let (since, cpu) = (Instant::now(), vm.cpu_time());
     let mut stdout = vm.opener.open(id).await.unwrap();
     vm.start(&cat).await;
     let mut part = vec![0; blob.len()];
@@ -288,11 +292,12 @@ async fn throughput(vm: &mut Machine, blob: &[u8]) {
     assert_eq!(stdout.read(&mut part).await.unwrap(), 0);
     assert_eq!(vm.wait("big").await.code, 0);
     let out = (TIMES as u64 * MIB) as f64 / since.elapsed().as_secs_f64() / 1e6;
-
     let mut sum = command(&["sh", "-c", "cat > /dev/null"]);
     let id = vm.stream_id();
     (sum.id, sum.stdin) = ("in".into(), id);
-    let since = Instant::now();
+    let cpu_out = vm.cpu_time() - cpu;
+
+    let (since, cpu) = (Instant::now(), vm.cpu_time());
     let mut stdin = vm.opener.open(id).await.unwrap();
     vm.start(&sum).await;
     for _ in 0..TIMES {
@@ -301,29 +306,88 @@ async fn throughput(vm: &mut Machine, blob: &[u8]) {
     stdin.shutdown().await.unwrap();
     assert_eq!(vm.wait("in").await.code, 0);
     let inward = (TIMES as u64 * MIB) as f64 / since.elapsed().as_secs_f64() / 1e6;
-    println!("stdout {out:.1} MB/s, stdin {inward:.1} MB/s");
+    let cpu_in = vm.cpu_time() - cpu;
+    println!(
+        "{TIMES} MiB: stdout {out:.1} MB/s, CPU {cpu_out:?}; stdin {inward:.1} MB/s, CPU {cpu_in:?}"
+    );
+}
+
+/// Where names go, the image has what nobody should: a directory, links to
+/// nothing and to outside, and no directory of the system but one that is used.
+fn strange_trees(directory: &Path) -> Vec<PathBuf> {
+    let [base, _] = trees(directory, b"");
+    fs::create_dir_all(base.join("etc/hosts/inside")).unwrap();
+    symlink("/no/where", base.join("etc/hostname")).unwrap();
+    fs::create_dir_all(base.join("tmp")).unwrap();
+    fs::write(base.join("tmp/shipped"), "shipped").unwrap();
+    symlink("/real", base.join("mnt")).unwrap();
+    fs::create_dir_all(base.join("real")).unwrap();
+    let mut trees = vec![base];
+    for n in 1..MAX_LAYERS {
+        let tree = directory.join(format!("layer{n}"));
+        fs::create_dir_all(tree.join("layers")).unwrap();
+        fs::write(tree.join("layers").join(n.to_string()), n.to_string()).unwrap();
+        fs::write(tree.join("layers/top"), n.to_string()).unwrap();
+        trees.push(tree);
+    }
+    trees
 }
 
 #[tokio::test]
-async fn a_read_only_root_stays_so_and_a_lost_host_ends_the_vm() {
+async fn a_strange_image_of_127_layers_boots_read_only() {
     let Some(setup) = setup() else { return };
     let directory = setup.directory.path();
-    let [base, _] = trees(directory, b"");
-    let layers = make_layers(directory, &[&base]);
+    let trees = strange_trees(directory);
+    let trees: Vec<&Path> = trees.iter().map(PathBuf::as_path).collect();
+    let layers = make_layers(directory, &trees);
     let mut vm = Machine::boot(&setup.kernel, &setup.initramfs, directory, &layers).await;
     let early = vm.client.start(machine::deadline(), &command(&["true"])).await;
     assert!(early.unwrap_err().to_string().contains("not configured"));
     let mut config = vm.config();
     config.root.as_mut().unwrap().read_only = true;
+    config.network = MessageField::some(Machine::network());
     let mut volume = Share::new();
-    (volume.tag, volume.target, volume.read_only) = ("share".into(), b"/v".to_vec(), true);
+    (volume.tag, volume.target, volume.read_only) = ("share".into(), b"/mnt/v".to_vec(), true);
     config.shares = vec![volume];
-    vm.configure(&config).await;
-    let output = vm.shell("touch /x /v/x; echo $?; cat /etc/hostname; touch /dev/shm/x").await;
-    assert_eq!(output.text(), "1\nbox\n");
+    let configured = vm.configure(&config).await;
+    println!(
+        "{MAX_LAYERS} layers: init {} ms, configured {} ms",
+        configured.init_started_ms, configured.configured_ms
+    );
+    let output = vm.shell("cat /layers/top; ls /layers | wc -l; cat /tmp/shipped").await;
+    assert_eq!(output.text(), "126127\nshipped");
+    let output = vm.shell("ls /etc/hosts; cat /etc/hostname; test -e /no && echo leak").await;
+    assert_eq!(output.text(), "inside\nbox\n");
+    let output = vm.shell("touch /x /mnt/v/x; grep -c ' /real/v 9p ro' /proc/mounts").await;
+    assert_eq!(output.text(), "1\n");
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(errors.matches("Read-only file system").count(), 2, "{errors}");
+    let output = vm.shell("touch /dev/shm/x && mount | grep -c '^overlay on / '").await;
+    assert_eq!(output.text(), "1\n");
+    let output = vm.shell(
+        "ip -o addr show eth0; ip route; ip link show eth0 | grep -o 'mtu [0-9]*'; \
+         ping -c1 -W5 10.0.2.2 | grep -o '1 packets received'",
+    );
+    let output = output.await;
+    for part in ["10.0.2.15/24", "default via 10.0.2.2", "mtu 1400", "1 packets received"] {
+        assert!(output.text().contains(part), "{part}: {}", output.text());
+    }
+    assert!(!output.text().contains("inet6"), "{}", output.text());
     vm.hang_up().await;
+}
+
+/// No layers at all: the upper disk is the root, and there is nothing in it.
+#[tokio::test]
+async fn an_empty_image_is_a_root_too() {
+    let Some(setup) = setup() else { return };
+    let directory = setup.directory.path();
+    let mut vm = Machine::boot(&setup.kernel, &setup.initramfs, directory, &[]).await;
+    vm.configure(&vm.config()).await;
+    let (kind, message) = vm.refuse(command(&["true"])).await;
+    assert_eq!(kind, StartFailureKind::NOT_FOUND);
+    assert_eq!(message, "exec: \"true\": executable file not found in $PATH");
+    vm.shut_down(Duration::ZERO).await;
+    run(Command::new("e2fsck").args(["-f", "-n"]).arg(directory.join("upper")));
 }
 
 #[tokio::test]

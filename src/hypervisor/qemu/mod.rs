@@ -201,6 +201,10 @@ impl VmHandle for Running {
         &self.console
     }
 
+    fn trouble(&self) -> Option<&'static str> {
+        self.qmp.disk_was_full().then_some("the host's disk is full: writes of the VM failed")
+    }
+
     async fn wait(&mut self) -> VmEnd {
         if let Some(end) = &self.end {
             return end.clone();
