@@ -8,7 +8,9 @@ use crate::{image, need, ready};
 fn check(home: &crate::support::Home, options: &[&str], cases: &[(&str, &str)]) {
     let script: String = cases
         .iter()
-        .map(|(command, _)| format!("echo '# {}'; {command}\n", command.replace('\'', "\"")))
+        .map(|(command, _)| {
+            format!("printf '# %s\\n' '{}'; {command}\n", command.replace('\'', "\""))
+        })
         .collect();
     let expected: String = cases
         .iter()
