@@ -37,7 +37,7 @@ fn a_disk_that_fills_under_a_running_vm() {
     need!(kernel());
     let registry = need!(images());
     let home = need!(Home::on_tmpfs(600 << 20));
-    let script = "dd if=/dev/zero of=/big bs=1M count=700 && sync && echo written";
+    let script = "dd if=/dev/zero of=/big bs=1M count=700 conv=fsync && echo written";
     let busybox = registry.image("busybox");
     let output = home.mvm(["run", "--rm", &busybox, "sh", "-c", script]).run();
     output
