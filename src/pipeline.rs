@@ -10,14 +10,19 @@ use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MessageField};
 
 use crate::error::{Failure, Result};
-use crate::hypervisor::{self, Choice, MAX_VCPUS, PreparedRootFs, RootFs, Share, VmConfig};
-use crate::image::{Image, Progress, PullOptions, PullPolicy, Reference, ReferenceError, Store};
+use crate::hypervisor::{
+    self, Choice, LayerDisk, MAX_VCPUS, PreparedRootFs, RootFs, Share, VmConfig,
+};
+use crate::image::{
+    Image, LayerImage, Progress, PullOptions, PullPolicy, Reference, ReferenceError, Store,
+};
 use crate::monitor::{self, Event, Launch};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 use crate::preflight::{self, Environment, Places, Preflight, QemuNeed, Requirements};
 use crate::rootfs::upper;
 use crate::spec::{Network, RunSpec};
 use crate::state::{Claim, Dirs, ImageRecord, Phase, Record, SCHEMA, VmStore, now_ms, random_id};
+use crate::sys;
 
 /// How long a guest may take to report when nothing else is said.
 const BOOT_WINDOW: Duration = Duration::from_secs(30);
@@ -37,7 +42,7 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
     match prepare(dirs, &spec, &preflight, backend, &image, &claim) {
         Ok(launch) => {
             let attached = monitor::spawn(launch, claim).await?;
-            let ended = attached.run(report_phase).await;
+            let ended = attached.run(report).await;
             // What a monitor that died could not take away, if it was to.
             let _ = spec.auto_remove.then(|| vms.list());
             ended
@@ -185,8 +190,12 @@ fn rootfs(
     let upper = claim.directory().join("upper.img");
     upper::create(&upper, spec.disk_mib, &dirs.data.join("uppers"))
         .map_err(|e| Failure::cannot("make the VM's disk", e))?;
+    let layer = |layer: &LayerImage| LayerDisk {
+        path: layer.path.clone(),
+        implied_dirs: layer.implied_dirs.clone(),
+    };
     let rootfs = RootFs {
-        layers: image.layers.iter().map(|layer| layer.path.clone()).collect(),
+        layers: image.layers.iter().map(layer).collect(),
         upper,
         read_only: false,
         ephemeral: spec.auto_remove,
@@ -250,7 +259,12 @@ fn provider(network: Network) -> Box<dyn Provider> {
     }
 }
 
+/// `MVM_INITRAMFS` names one in place of our own.
 fn initramfs(dirs: &Dirs) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("MVM_INITRAMFS").filter(|path| !path.is_empty()) {
+        return std::path::absolute(PathBuf::from(path))
+            .map_err(|e| Failure::cannot("use MVM_INITRAMFS", e));
+    }
     crate::initramfs::path(&dirs.cache).map_err(|e| Failure::cannot("write the initramfs", e))
 }
 
@@ -283,10 +297,22 @@ fn timed<T>(name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     tracing::debug_span!("phase", name).in_scope(work)
 }
 
-/// Phases that the monitor goes through.
-fn report_phase(event: &Event) {
-    if let Event::Phase { name, micros } = event {
-        show_phase(name, Duration::from_micros(*micros));
+/// Phases that the monitor goes through, and at the end what they cost.
+fn report(event: &Event) {
+    match event {
+        Event::Warning(text) => eprintln!("warning: {text}"),
+        Event::Phase { name, micros } => show_phase(name, Duration::from_micros(*micros)),
+        Event::Cost(cost) => {
+            show_phase("cpu mvm", Duration::from_micros(sys::cpu_micros()));
+            show_phase("cpu mon.", Duration::from_micros(cost.monitor_cpu_micros));
+            tracing::info!(
+                "guest clock: init {} ms, configured {} ms, exec {} ms",
+                cost.init_ms,
+                cost.configured_ms,
+                cost.exec_ms
+            );
+        }
+        _ => {}
     }
 }
 

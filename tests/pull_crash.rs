@@ -70,6 +70,45 @@ fn child_that_pulls() {
     pull(Path::new(&home), &name).unwrap();
 }
 
+/// This program, to do only that.
+fn child(home: &Path, name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "child_that_pulls"])
+        .env(CHILD_HOME, home)
+        .env(CHILD_IMAGE, name)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+#[test]
+fn two_processes_pull_one_image_at_once() {
+    let layers = [tar("a", &noise(1, 2 << 20)), tar("b", &noise(2, 2 << 20))];
+    let server = FakeImage::new(&layers).serve();
+    let name = format!("{}/a", server.host());
+    let home = tempfile::tempdir().unwrap();
+    let children = [(); 3].map(|()| child(home.path(), &name).spawn().unwrap());
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    verify(home.path());
+    assert_eq!(unfinished(home.path()), Vec::<PathBuf>::new());
+    assert_eq!(Store::open(home.path()).unwrap().images().unwrap().len(), 1);
+}
+
+#[test]
+fn a_proxy_is_not_asked_about_this_machine() {
+    let server = FakeImage::new(&[tar("a", b"x")]).serve();
+    let home = tempfile::tempdir().unwrap();
+    let mut child = child(home.path(), &format!("{}/a", server.host()));
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"] {
+        child.env(variable, "http://127.0.0.1:1");
+    }
+    child.env_remove("NO_PROXY").env_remove("no_proxy");
+    assert!(child.status().unwrap().success());
+}
+
 #[test]
 fn a_killed_pull_leaves_a_store_that_verifies() {
     let layers: Vec<Vec<u8>> =
@@ -78,14 +117,7 @@ fn a_killed_pull_leaves_a_store_that_verifies() {
     let name = format!("{}/a", server.host());
     let home = tempfile::tempdir().unwrap();
     for round in 0..10 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_pulls"])
-            .env(CHILD_HOME, home.path())
-            .env(CHILD_IMAGE, &name)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = child(home.path(), &name).spawn().unwrap();
         // From before the first request to near the end, on machines fast and slow.
         std::thread::sleep(Duration::from_millis(5 + round * round * 4));
         child.kill().unwrap();

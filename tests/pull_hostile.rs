@@ -66,6 +66,18 @@ fn the_fake_is_right_when_nothing_is_bent() {
 }
 
 #[test]
+fn loopback_has_several_names() {
+    let Ok(listener) = std::net::TcpListener::bind("[::1]:0") else {
+        eprintln!("SKIP loopback_has_several_names: there is no IPv6 here");
+        return;
+    };
+    let fake = image();
+    let server = Server::on(listener, move |request| fake.answer(request));
+    assert!(server.host().starts_with("[::1]:"));
+    assert_eq!(pull(&server).unwrap().layers.len(), 1);
+}
+
+#[test]
 fn a_layer_with_other_bytes() {
     let mut image = image();
     let blob = image.layer_answer(0).body_mut();

@@ -13,6 +13,7 @@ pub mod cmdline;
 pub mod devices;
 pub mod environment;
 pub mod error;
+pub mod inherit;
 pub mod lookup;
 pub mod mounts;
 pub mod names;

@@ -12,6 +12,7 @@ use rustix::mount::{MountFlags, mount, mount_bind, mount_move};
 
 use crate::devices;
 use crate::error::{Failure, Step};
+use crate::inherit;
 
 /// Where the parts are, in the initramfs: 127 of the first must fit into the
 /// one page that mount(2) takes.
@@ -35,6 +36,7 @@ pub fn enter(config: &RootFs) -> Result<File, Failure> {
         // A directory in both has the upper's attributes, the root too.
         copy_attributes(top, &content)?;
         mount_overlay(&layers, &content)?;
+        inherit::apply(&layers, &config.layers, Path::new(NEW_ROOT))?;
     } else {
         mount_bind(&content, NEW_ROOT).step(|| "mount the upper disk as the root")?;
     }

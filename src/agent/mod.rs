@@ -34,7 +34,7 @@ pub struct Agent {
 pub enum AgentError {
     #[error("the guest did not report within {} s", .0.as_secs())]
     Silent(Duration),
-    #[error("{0}")]
+    #[error("the guest said no proper hello: {0}")]
     Hello(#[from] HelloError),
     /// What the guest answered to a request.
     #[error("{0}")]

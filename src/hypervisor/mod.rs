@@ -55,6 +55,9 @@ pub trait VmHandle: Send {
     /// What the guest printed on its console.
     fn console(&self) -> &Console;
 
+    /// What went wrong on the host while the VM ran on, if something did.
+    fn trouble(&self) -> Option<&'static str>;
+
     /// Returns when the VM has ended by itself. Cancel safe.
     async fn wait(&mut self) -> VmEnd;
 
@@ -132,12 +135,19 @@ impl VmError {
 #[derive(Clone, Debug)]
 pub struct RootFs {
     /// Read-only layer images, bottom first.
-    pub layers: Vec<PathBuf>,
+    pub layers: Vec<LayerDisk>,
     /// The writable ext4 disk, raw.
     pub upper: PathBuf,
     pub read_only: bool,
     /// The upper disk is thrown away at the end: it need not survive a crash.
     pub ephemeral: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct LayerDisk {
+    pub path: PathBuf,
+    /// Passed on to the guest: see `mvm_proto::Layer`.
+    pub implied_dirs: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Debug)]

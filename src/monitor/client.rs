@@ -70,28 +70,25 @@ impl Attached {
     }
 }
 
-/// Passes on what comes; the last event, if one came.
+/// Passes on what comes, until the event that ends it all.
 async fn receive(
     mut reader: ReadHalf<Connection>,
     output: &Output,
     credit: &Semaphore,
     on_event: &mut impl FnMut(&Event),
 ) -> Option<Event> {
-    let mut last = None;
     while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
         match kind {
             Kind::Stdout | Kind::Stderr => output.write(kind, payload).await,
             Kind::Event => match wire::parse(&payload).ok()? {
                 Event::StdinCredit(bytes) => credit.add_permits(bytes.min(STDIN_WINDOW)),
-                event => {
-                    on_event(&event);
-                    last = Some(event);
-                }
+                end @ (Event::Exited { .. } | Event::Failed(_)) => return Some(end),
+                event => on_event(&event),
             },
             _ => return None,
         }
     }
-    last
+    None
 }
 
 type Frames = mpsc::Sender<(Kind, Vec<u8>)>;

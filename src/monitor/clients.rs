@@ -19,6 +19,8 @@ pub enum Outgoing {
     Event(Event),
     /// A chunk of stdout or stderr.
     Output(Kind, Arc<[u8]>),
+    /// Nothing comes after this.
+    End,
 }
 
 /// The sending side of one command.
@@ -46,6 +48,7 @@ impl Clients {
                         wire::write_json(&mut writer, Kind::Event, event).await
                     }
                     Outgoing::Output(kind, bytes) => wire::write(&mut writer, *kind, bytes).await,
+                    Outgoing::End => return,
                 };
                 if written.is_err() {
                     return;
@@ -80,7 +83,8 @@ impl Clients {
     pub async fn finish(&self) {
         let clients = std::mem::take(&mut *self.lock());
         for client in clients {
-            drop(client.sender);
+            // Others may hold the sender still: that it is dropped is no end.
+            let _ = client.sender.send(Outgoing::End).await;
             let _ = client.writing.await;
         }
     }

@@ -16,11 +16,11 @@ use tokio::time::timeout;
 
 use super::clients::{Clients, Outgoing, Sender, listen};
 use super::logs::Log;
-use super::wire::{CHUNK, Event, Kind, Order};
+use super::wire::{CHUNK, Cost, Event, Kind, Order};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
-use crate::hypervisor::{VmEnd, VmHandle};
+use crate::hypervisor::{Disk, DiskFormat, VmEnd, VmHandle};
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
 use crate::sys;
 
@@ -46,6 +46,7 @@ pub struct Monitor {
     ordering: mpsc::Sender<Order>,
     /// Someone ordered the end: output that nobody takes is not waited for.
     stopping: bool,
+    cost: Cost,
 }
 
 /// The workload's output on its way to logs and commands.
@@ -59,7 +60,15 @@ impl Monitor {
     pub fn new(launch: Launch, lock: File) -> Result<Self> {
         let claim = Claim::inherit(&launch.dirs, &launch.id, lock)?;
         let (ordering, orders) = mpsc::channel(16);
-        Ok(Self { launch, claim, clients: Arc::default(), orders, ordering, stopping: false })
+        Ok(Self {
+            launch,
+            claim,
+            clients: Arc::default(),
+            orders,
+            ordering,
+            stopping: false,
+            cost: Cost::default(),
+        })
     }
 
     /// Runs the VM to its end; the connection is that of the command that
@@ -115,6 +124,9 @@ impl Monitor {
             Err(failure) => Err(failure),
         };
         vm.stop(Duration::ZERO).await;
+        if let Some(trouble) = vm.trouble() {
+            self.clients.event(Event::Warning(trouble.into())).await;
+        }
         outcome
     }
 
@@ -134,6 +146,8 @@ impl Monitor {
             configured_ms = configured.configured_ms,
             "the guest is configured"
         );
+        self.cost.init_ms = configured.init_started_ms;
+        self.cost.configured_ms = configured.configured_ms;
         self.phase("configure", configuring).await;
         Ok(agent)
     }
@@ -188,6 +202,7 @@ impl Monitor {
         }
         (process.stdout, process.stderr) = (STDOUT, STDERR);
         let started = self.during(vm, agent.start(&process), explain_crash).await?;
+        self.cost.exec_ms = started.started_ms;
         match started.result {
             Some(started::Result::Pid(_)) => Ok(outputs),
             Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
@@ -305,17 +320,34 @@ impl Monitor {
             },
         });
         let _ = std::fs::remove_dir_all(self.launch.dirs.vm_runtime(&self.launch.id));
-        let Self { claim, clients, .. } = self;
+        let Self { claim, clients, launch, mut cost, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
-        let written = if claim.record.auto_remove { claim.remove() } else { claim.save_last() };
+        let written = if claim.record.auto_remove {
+            claim.remove()
+        } else {
+            save_last(claim, &launch.vm.disks)
+        };
         let event = match outcome {
             Ok(exit) => Event::Exited { code: code(&exit) },
             Err(failure) => Event::Failed(failure),
         };
+        cost.monitor_cpu_micros = sys::cpu_micros();
+        clients.event(Event::Cost(cost)).await;
         clients.event(event).await;
         clients.finish().await;
         written
     }
+}
+
+/// Writes the record once more, on a full disk in the place of what the next
+/// start makes anew.
+fn save_last(claim: Claim, disks: &[Disk]) -> Result<()> {
+    claim.save().or_else(|_| {
+        for disk in disks.iter().filter(|disk| disk.format == DiskFormat::Vmdk) {
+            let _ = std::fs::remove_file(&disk.path);
+        }
+        claim.save()
+    })
 }
 
 /// The guest's word on an exit code, capped to what a process can have.

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 pub use client::{Attached, order_stop, spawn};
 pub use launch::Launch;
-pub use wire::Event;
+pub use wire::{Cost, Event};
 
 use crate::error::{Failure, Result};
 use crate::sys;

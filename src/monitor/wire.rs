@@ -74,12 +74,28 @@ pub enum Event {
     Phase { name: String, micros: u64 },
     /// The workload runs.
     Started,
+    /// Something that the user should know.
+    Warning(String),
+    /// What the run cost, at its end.
+    Cost(Cost),
     /// More bytes of stdin may be sent.
     StdinCredit(usize),
     /// The workload and its VM have ended; everything is cleaned up.
     Exited { code: u8 },
     /// It could not run, or the VM failed; everything is cleaned up.
     Failed(Failure),
+}
+
+/// Where the time went, in parts that the command cannot see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// CPU time of the monitor, microseconds.
+    pub monitor_cpu_micros: u64,
+    /// The guest's clock, milliseconds since its kernel started: at the start
+    /// of mvm-init, when it was configured, and when the workload started.
+    pub init_ms: u64,
+    pub configured_ms: u64,
+    pub exec_ms: u64,
 }
 
 /// Sends one frame.

@@ -10,18 +10,19 @@ use std::path::{Path, PathBuf};
 
 use mvm_proto::Layer;
 
+use crate::hypervisor::LayerDisk;
 use crate::state::replace_file;
 
 const SECTOR: u64 = 512;
 
 /// Writes the descriptor at `descriptor` over the layer files, bottom first,
 /// and gives their places on the disk in the same order.
-pub fn write_descriptor(descriptor: &Path, layers: &[PathBuf]) -> io::Result<Vec<Layer>> {
+pub fn write_descriptor(descriptor: &Path, layers: &[LayerDisk]) -> io::Result<Vec<Layer>> {
     let directory = descriptor.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut table = Vec::with_capacity(layers.len());
     let mut extents = String::new();
     let mut offset = 0;
-    for path in layers {
+    for LayerDisk { path, implied_dirs } in layers {
         let length = fs::metadata(path)?.len();
         if length == 0 || length % SECTOR != 0 {
             let message = format!("layer {} has {length} bytes, not whole sectors", path.display());
@@ -30,7 +31,12 @@ pub fn write_descriptor(descriptor: &Path, layers: &[PathBuf]) -> io::Result<Vec
         let name = relative(directory, path)?;
         // The reader takes RW extents only; the disk itself is attached read-only.
         let _ = writeln!(extents, "RW {} FLAT \"{name}\" 0", length / SECTOR);
-        table.push(Layer { offset, length, ..Layer::default() });
+        table.push(Layer {
+            offset,
+            length,
+            implied_dirs: implied_dirs.clone(),
+            ..Layer::default()
+        });
         offset += length;
     }
     replace_file(descriptor, document(offset / SECTOR, &extents).as_bytes())?;
@@ -82,7 +88,7 @@ fn relative(directory: &Path, path: &Path) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    fn store() -> (tempfile::TempDir, PathBuf, Vec<PathBuf>) {
+    fn store() -> (tempfile::TempDir, PathBuf, Vec<LayerDisk>) {
         let home = tempfile::tempdir().unwrap();
         let (vm, layers) = (home.path().join("vms/x"), home.path().join("layers"));
         fs::create_dir_all(&vm).unwrap();
@@ -91,7 +97,7 @@ mod tests {
             .map(|n| {
                 let path = layers.join(format!("{n}.img"));
                 fs::write(&path, vec![n; 4096 * (1 + n as usize)]).unwrap();
-                path
+                LayerDisk { path, implied_dirs: Vec::new() }
             })
             .collect();
         (home, vm.join("layers.vmdk"), paths)
@@ -110,7 +116,7 @@ mod tests {
     #[test]
     fn half_a_sector_is_refused() {
         let (_home, descriptor, layers) = store();
-        fs::write(&layers[1], b"short").unwrap();
+        fs::write(&layers[1].path, b"short").unwrap();
         assert!(write_descriptor(&descriptor, &layers).is_err());
         assert!(!descriptor.exists());
     }
@@ -130,7 +136,7 @@ mod tests {
             return;
         };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let joined: Vec<u8> = layers.iter().flat_map(|p| fs::read(p).unwrap()).collect();
+        let joined: Vec<u8> = layers.iter().flat_map(|l| fs::read(&l.path).unwrap()).collect();
         assert_eq!(fs::read(&raw).unwrap(), joined);
     }
 }

@@ -197,3 +197,10 @@ pub fn signals() -> io::Result<tokio::sync::mpsc::Receiver<u32>> {
     }
     Ok(receiver)
 }
+
+/// CPU time that this process has used, microseconds.
+pub fn cpu_micros() -> u64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    u64::try_from(used.tv_sec).unwrap_or(0) * 1_000_000
+        + u64::try_from(used.tv_nsec).unwrap_or(0) / 1000
+}

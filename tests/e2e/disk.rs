@@ -40,6 +40,9 @@ fn a_disk_that_fills_under_a_running_vm() {
     let script = "dd if=/dev/zero of=/big bs=1M count=700 && sync && echo written";
     let busybox = registry.image("busybox");
     let output = home.mvm(["run", "--rm", &busybox, "sh", "-c", script]).run();
-    output.stdout_lacks("written").stderr_lacks("panicked");
+    output
+        .stdout_lacks("written")
+        .stderr_lacks("panicked")
+        .stderr_has("warning: the host's disk is full");
     assert!(home.vms().is_empty());
 }

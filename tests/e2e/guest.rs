@@ -82,7 +82,7 @@ fn no_qemu_and_a_broken_one() {
     // Tells its version and fails at the machine.
     let fake = home.path().join("qemu");
     let script = "#!/bin/sh\n\
-        case \"$*\" in *-version*) exec qemu-system-x86_64 \"$@\";; esac\n\
+        case \"$*\" in *-version*|*help*) exec qemu-system-x86_64 \"$@\";; esac\n\
         echo 'this QEMU is broken' >&2\nexit 1\n";
     fs::write(&fake, script).unwrap();
     fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use crate::support::{Home, images};
+use crate::support::{Home, images, kernel};
 use crate::{image, need};
 
 /// Refused by name, and nothing of it is an image afterwards.
 #[test]
 fn what_does_not_hold_what_it_says_is_refused() {
+    need!(kernel());
     let registry = need!(images());
     let home = Home::new();
     let cases = [
@@ -32,6 +33,7 @@ fn what_does_not_hold_what_it_says_is_refused() {
 /// read.
 #[test]
 fn nothing_reaches_out_of_the_root() {
+    need!(kernel());
     let registry = need!(images());
     let home = Home::new();
     let escaped = Path::new("/tmp/mvm-escape");

@@ -8,7 +8,9 @@ use crate::{image, need, ready};
 fn check(home: &crate::support::Home, options: &[&str], cases: &[(&str, &str)]) {
     let script: String = cases
         .iter()
-        .map(|(command, _)| format!("echo '# {}'; {command}\n", command.replace('\'', "\"")))
+        .map(|(command, _)| {
+            format!("printf '# %s\\n' '{}'; {command}\n", command.replace('\'', "\""))
+        })
         .collect();
     let expected: String = cases
         .iter()
@@ -72,10 +74,7 @@ fn users_groups_and_privileges_hold() {
         &home,
         &["-u", "app"],
         &[
-            (
-                "id -un; id -gn; id -Gn | tr ' ' '\\n' | sort | tr '\\n' ' '; echo",
-                "app\napp\napp audio extra ",
-            ),
+            ("id -un; id -gn; id -Gn | xargs -n 1 | sort | xargs", "app\napp\napp audio extra"),
             ("echo $HOME", "/home/app"),
             ("cat /opt/secret 2>/dev/null || echo refused", "refused"),
             // The file capability lets this copy of cat read everything.

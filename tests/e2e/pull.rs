@@ -7,10 +7,11 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use crate::need;
-use crate::support::{Fixtures, Home, Registry, images};
+use crate::support::{Fixtures, Home, Registry, images, kernel};
 
 #[test]
 fn no_registry_and_no_image_are_told_apart() {
+    need!(kernel());
     let registry = need!(images());
     let home = Home::new();
     // A port that was free a moment ago.
@@ -27,15 +28,17 @@ fn no_registry_and_no_image_are_told_apart() {
 
 #[test]
 fn a_login_that_is_asked_for_is_named() {
+    need!(kernel());
     let fixtures = need!(Fixtures::find());
     let registry = Registry::with_login(&fixtures.storage());
     let home = Home::new();
     let image = registry.image("busybox");
-    home.mvm(["run", &image, "true"]).run().fails_with("log");
+    home.mvm(["run", &image, "true"]).run().fails_with("denied").stderr_has("log in");
 }
 
 #[test]
 fn a_blob_of_another_digest_is_refused() {
+    need!(kernel());
     let fixtures = need!(Fixtures::find());
     let home = Home::new();
     let spoiled = tempfile::tempdir().unwrap();
@@ -58,6 +61,7 @@ fn a_blob_of_another_digest_is_refused() {
 
 #[test]
 fn a_pulled_image_is_listed_and_needs_no_registry() {
+    need!(kernel());
     let registry = need!(images());
     let home = Home::new();
     let docker = registry.image("busybox:docker");

@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 pub struct Registry {
     child: Child,
     port: u16,
-    home: tempfile::TempDir,
+    /// Holds configuration and data.
+    _home: tempfile::TempDir,
+    /// Holds the password file.
+    _login: Option<tempfile::TempDir>,
 }
 
 impl Registry {
@@ -37,8 +40,7 @@ impl Registry {
         }
         let auth = format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", file.display());
         let mut registry = Self::start_with(&auth)?;
-        // Keeps the password file for as long as the registry.
-        std::mem::swap(&mut registry.home, &mut { home });
+        registry._login = Some(home);
         Some(registry)
     }
 
@@ -65,7 +67,7 @@ impl Registry {
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("the registry starts");
-            let mut registry = Self { child, port, home };
+            let mut registry = Self { child, port, _home: home, _login: None };
             if registry.answers() {
                 return Some(registry);
             }
@@ -98,12 +100,6 @@ impl Registry {
     #[allow(dead_code)]
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
-    }
-
-    /// Where the registry keeps its files.
-    #[allow(dead_code)]
-    pub fn data(&self) -> PathBuf {
-        self.home.path().join("data")
     }
 }
 

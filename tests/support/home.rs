@@ -162,7 +162,7 @@ impl Home {
 
     /// What the VMs of a failed test had to say.
     fn print_logs(&self) {
-        walk(self.path(), &mut |path, kind| {
+        walk(&self.path().join("data/vms"), &mut |path, kind| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if kind.is_file() && (name.ends_with(".log") || name.ends_with(".json")) {
                 let text = fs::read(path).unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -84,7 +84,7 @@ impl Answer {
 /// The server; it ends with the value.
 #[must_use]
 pub struct Server {
-    port: u16,
+    address: SocketAddr,
     seen: Arc<Mutex<Vec<Request>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -93,7 +93,14 @@ pub struct Server {
 impl Server {
     pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
+        Self::on(listener, answer)
+    }
+
+    pub fn on(
+        listener: TcpListener,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let address = listener.local_addr().expect("an address");
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (log, ended, answer) = (seen.clone(), stop.clone(), Arc::new(answer));
         let thread = std::thread::spawn(move || {
@@ -114,11 +121,11 @@ impl Server {
                 });
             }
         });
-        Self { port, seen, stop, thread: Some(thread) }
+        Self { address, seen, stop, thread: Some(thread) }
     }
 
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.address.to_string()
     }
 
     pub fn seen(&self) -> Vec<Request> {
@@ -129,7 +136,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -72,7 +72,9 @@ pub fn arguments(qemu: &Qemu, config: &VmConfig, fds: &Descriptors) -> Vec<OsStr
 fn kernel_arguments(qemu: &Qemu, config: &VmConfig) -> String {
     // reboot=t: the end of the VM is a triple fault, which -no-reboot turns
     // into QEMU's exit. panic=-1 does the same at once after a panic.
-    let mut words = vec!["console=ttyS0 quiet reboot=t panic=-1 acpi=off pci=off".to_owned()];
+    let mut words = vec![
+        "console=ttyS0 quiet reboot=t panic=-1 acpi=off pci=off dummy.numdummies=0".to_owned(),
+    ];
     match qemu.accelerator {
         Accelerator::Kvm => words.push("random.trust_cpu=on".into()),
         Accelerator::Tcg { tsc_khz } => {
@@ -129,6 +131,9 @@ impl Line {
             "driver": "virtio-blk-device",
             "drive": disk.serial,
             "serial": disk.serial,
+            // The default is to pause the VM when the host's disk is full.
+            "werror": "report",
+            "rerror": "report",
         });
         self.pair("-device", device.to_string());
     }

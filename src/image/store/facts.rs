@@ -62,14 +62,25 @@ impl Store {
     /// How many of an image's lowest layers an opaque root above hides.
     pub(in crate::image) fn hidden_layers(&self, diff_ids: &[Digest]) -> Result<usize> {
         for (at, diff_id) in diff_ids.iter().enumerate().rev() {
-            let path = self.facts_path(diff_id);
-            let text = fs::read(&path).at("read", &path)?;
-            let facts: Facts = serde_json::from_slice(&text)
-                .map_err(|error| Error::Store { path, detail: error.to_string() })?;
-            if facts.root_opaque {
+            if self.facts(diff_id)?.root_opaque {
                 return Ok(at);
             }
         }
         Ok(0)
+    }
+
+    /// Directories of a layer whose attributes are those of a layer below.
+    pub(super) fn implied_dirs(&self, diff_id: &Digest) -> Result<Vec<Vec<u8>>> {
+        let dirs = self.facts(diff_id)?.implied_dirs;
+        dirs.iter().map(hex::decode).collect::<std::result::Result<_, _>>().map_err(|error| {
+            Error::Store { path: self.facts_path(diff_id), detail: error.to_string() }
+        })
+    }
+
+    fn facts(&self, diff_id: &Digest) -> Result<Facts> {
+        let path = self.facts_path(diff_id);
+        let text = fs::read(&path).at("read", &path)?;
+        serde_json::from_slice(&text)
+            .map_err(|error| Error::Store { path, detail: error.to_string() })
     }
 }

@@ -71,6 +71,8 @@ pub struct LayerImage {
     pub path: PathBuf,
     /// Its size.
     pub bytes: u64,
+    /// Directories whose attributes are those of a layer below, parents first.
+    pub implied_dirs: Vec<Vec<u8>>,
 }
 
 /// A line of `mvm images`.
@@ -174,7 +176,8 @@ impl Store {
                 Ok(metadata) if metadata.is_file() => metadata.len(),
                 _ => return Err(incomplete(format!("layer {diff_id}"))),
             };
-            layers.push(LayerImage { diff_id: diff_id.clone(), path, bytes });
+            let implied_dirs = self.implied_dirs(diff_id)?;
+            layers.push(LayerImage { diff_id: diff_id.clone(), path, bytes, implied_dirs });
         }
         Ok(Image {
             reference: entry.reference(),
