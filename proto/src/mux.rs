@@ -24,10 +24,6 @@ pub const MAX_STREAMS: usize = 256;
 /// asks for at least 256 KiB for each stream.
 const MAX_WINDOW: usize = MAX_STREAMS * 256 * 1024;
 
-/// Bytes of one frame's body: with its header of 12 it is the 32 KiB that a
-/// virtio-serial port takes in one write.
-const FRAME_BODY: usize = 32 * 1024 - 12;
-
 /// How long a new stream may take to say its ID.
 const ID_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -99,7 +95,6 @@ where
 {
     let mut config = Config::default();
     config.set_max_num_streams(MAX_STREAMS);
-    config.set_split_send_size(FRAME_BODY);
     config.set_max_connection_receive_window(Some(MAX_WINDOW));
     Connection::new(channel.compat(), config, mode)
 }

@@ -20,6 +20,8 @@ use ttrpc::r#async::Client;
 use ttrpc::r#async::transport::Socket;
 use ttrpc::context;
 
+use crate::skip::boots;
+
 pub const MIB: u64 = 1 << 20;
 
 /// Of the network interface.
@@ -153,6 +155,7 @@ impl Machine {
                 .args(["-device", "virtio-blk-device,drive=layers,serial=layers"]);
         }
         let mut qemu = qemu.spawn().unwrap();
+        boots("qemu");
         let channel = async {
             let (mut channel, _) = listener.accept().await.unwrap();
             greet(&mut channel, nonce).await.map(|()| channel)

@@ -7,6 +7,8 @@
 #[path = "../../initramfs.rs"]
 mod initramfs;
 mod machine;
+#[path = "../../../tests/support/skip.rs"]
+mod skip;
 
 use std::fs;
 use std::io::Write;
@@ -16,6 +18,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use machine::{MIB, Machine, command, make_layers, make_upper, run};
+use skip::skip_because;
+
 use mvm_proto::{MAIN_PROCESS, MAX_LAYERS, MessageField, Share, SignalRequest, StartFailureKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -29,24 +33,25 @@ struct Setup {
 
 /// `None`, with the reason on stderr, where a VM cannot be booted.
 fn setup() -> Option<Setup> {
-    let skip = |why: &str| {
-        // Not eprintln!, which the harness swallows.
-        let _ = writeln!(std::io::stderr(), "SKIPPED mvm-init boot: {why}");
-    };
     let Some(kernel) = std::env::var_os("MVM_KERNEL").map(PathBuf::from) else {
-        skip("MVM_KERNEL names no kernel");
+        skip_because("MVM_KERNEL names no kernel");
         return None;
     };
     for tool in ["/usr/bin/qemu-system-x86_64", "/usr/bin/mkfs.erofs", "/sbin/mke2fs", BUSYBOX] {
         if !Path::new(tool).exists() {
-            skip(&format!("{tool} is not installed"));
+            skip_because(&format!("{tool} is not installed"));
             return None;
         }
     }
     let directory = tempfile::tempdir().unwrap();
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guest");
-    let init = initramfs::build_init(&workspace, &target, "x86_64").unwrap();
+    let init = std::env::var_os("MVM_INIT_PATH").map_or_else(
+        || {
+            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+            let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guest");
+            initramfs::build_init(&workspace, &target, "x86_64").unwrap()
+        },
+        PathBuf::from,
+    );
     let initramfs = directory.path().join("initramfs");
     fs::write(&initramfs, initramfs::pack(&fs::read(init).unwrap())).unwrap();
     fs::create_dir(directory.path().join("share")).unwrap();
@@ -413,7 +418,7 @@ fn the_archive_is_one_that_cpio_reads() {
         .stdout(std::process::Stdio::piped())
         .spawn();
     let Ok(list) = &mut list else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED cpio archive: cpio is not installed");
+        skip_because("cpio is not installed");
         return;
     };
     list.stdin.take().unwrap().write_all(&archive).unwrap();
