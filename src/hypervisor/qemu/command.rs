@@ -37,7 +37,8 @@ pub fn arguments(qemu: &Qemu, config: &VmConfig, fds: &Descriptors) -> Vec<OsStr
     };
     let cpu = match qemu.accelerator {
         Accelerator::Kvm => "host",
-        Accelerator::Tcg { .. } => "max",
+        // These two make the kernel copy by `rep movsb`, byte by byte here.
+        Accelerator::Tcg { .. } => "max,-erms,-fsrm",
     };
     line.words(["-M", machine, "-cpu", cpu]);
     line.pair("-smp", config.vcpus.to_string());
