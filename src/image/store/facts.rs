@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{Store, Unfinished};
 use crate::image::digest::Digest;
-use crate::image::error::{Error, IoContext, Result};
+use crate::image::error::{IoContext, Result};
 use crate::image::layer::Summary;
 
 const SCHEMA: u32 = 1;
@@ -62,25 +62,30 @@ impl Store {
     /// How many of an image's lowest layers an opaque root above hides.
     pub(in crate::image) fn hidden_layers(&self, diff_ids: &[Digest]) -> Result<usize> {
         for (at, diff_id) in diff_ids.iter().enumerate().rev() {
-            if self.facts(diff_id)?.root_opaque {
+            if self.facts(diff_id)?.is_some_and(|facts| facts.root_opaque) {
                 return Ok(at);
             }
         }
         Ok(0)
     }
 
-    /// Directories of a layer whose attributes are those of a layer below.
-    pub(super) fn implied_dirs(&self, diff_id: &Digest) -> Result<Vec<Vec<u8>>> {
-        let dirs = self.facts(diff_id)?.implied_dirs;
-        dirs.iter().map(hex::decode).collect::<std::result::Result<_, _>>().map_err(|error| {
-            Error::Store { path: self.facts_path(diff_id), detail: error.to_string() }
-        })
+    /// Directories of a layer whose attributes are those of a layer below;
+    /// `None` if its facts are not there or damaged, which a pull mends.
+    pub(super) fn implied_dirs(&self, diff_id: &Digest) -> Result<Option<Vec<Vec<u8>>>> {
+        let facts = self.facts(diff_id)?;
+        Ok(facts.and_then(|facts| facts.implied_dirs.iter().map(|d| hex::decode(d).ok()).collect()))
     }
 
-    fn facts(&self, diff_id: &Digest) -> Result<Facts> {
+    pub(super) fn has_facts(&self, diff_id: &Digest) -> bool {
+        matches!(self.implied_dirs(diff_id), Ok(Some(_)))
+    }
+
+    fn facts(&self, diff_id: &Digest) -> Result<Option<Facts>> {
         let path = self.facts_path(diff_id);
-        let text = fs::read(&path).at("read", &path)?;
-        serde_json::from_slice(&text)
-            .map_err(|error| Error::Store { path, detail: error.to_string() })
+        match fs::read(&path) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).at("read", &path),
+        }
     }
 }

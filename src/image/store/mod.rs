@@ -176,7 +176,9 @@ impl Store {
                 Ok(metadata) if metadata.is_file() => metadata.len(),
                 _ => return Err(incomplete(format!("layer {diff_id}"))),
             };
-            let implied_dirs = self.implied_dirs(diff_id)?;
+            let implied_dirs = self
+                .implied_dirs(diff_id)?
+                .ok_or_else(|| incomplete(format!("facts of layer {diff_id}")))?;
             layers.push(LayerImage { diff_id: diff_id.clone(), path, bytes, implied_dirs });
         }
         Ok(Image {
@@ -252,7 +254,7 @@ impl Store {
     /// Whether the disk image of a layer is there, and what goes with it.
     pub(super) fn has_layer(&self, diff_id: &Digest) -> bool {
         let whole = |file: File| layer::looks_whole(&file);
-        self.facts_path(diff_id).is_file()
+        self.has_facts(diff_id)
             && File::open(self.layer_path(diff_id)).and_then(whole).unwrap_or(false)
     }
 

@@ -149,6 +149,7 @@ fn damage_is_named() {
     damaged(&filled.store.blob_path(&manifest), "manifest sha256:");
     damaged(&filled.store.blob_path(&id), "configuration sha256:");
     damaged(&filled.store.layer_path(&Digest::of(b"x")), "layer sha256:");
+    damaged(&filled.store.facts_path(&Digest::of(b"x")), "facts of layer sha256:");
     assert!(filled.store.resolve("a").is_ok());
 }
 
