@@ -150,6 +150,9 @@ impl Backend for Qemu {
 impl Qemu {
     fn check(&self, config: &VmConfig) -> Result<(), VmError> {
         let unsupported = |capability: String| VmError::Unsupported { backend: "qemu", capability };
+        if cfg!(not(target_arch = "x86_64")) {
+            return Err(unsupported(format!("{} hosts", std::env::consts::ARCH)));
+        }
         if config.shares.len() > MAX_SHARES {
             return Err(unsupported(format!(
                 "{} volumes in one VM; {MAX_SHARES} at most",
