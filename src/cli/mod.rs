@@ -35,7 +35,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     Pull(pull::PullArgs),
     Images(images::ImagesArgs),
     Ps(ps::PsArgs),
@@ -71,7 +71,7 @@ fn dispatch(command: Command) -> Result<u8> {
     // What is not about a workload fails as Docker's client does, with 1.
     let plain = |outcome: Result<u8>| outcome.map_err(|failure| failure.status(1));
     match command {
-        Command::Run(args) => on_runtime(run::run(&dirs, args)),
+        Command::Run(args) => on_runtime(run::run(&dirs, *args)),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
@@ -135,6 +135,8 @@ fn start_log(verbose: u8) {
         .with_ansi(false)
         .without_time()
         .with_target(false)
+        // Or a log on a full disk would end the process that writes to it.
+        .log_internal_errors(false)
         .try_init();
 }
 

@@ -225,7 +225,7 @@ mod tests {
     fn parse(line: &[&str]) -> RunArgs {
         let words = ["mvm", "run"].iter().chain(line);
         match Cli::try_parse_from(words).unwrap().command {
-            Command::Run(args) => args,
+            Command::Run(args) => *args,
             other => panic!("{other:?}"),
         }
     }
@@ -269,7 +269,7 @@ mod tests {
         ] {
             let Ok(cli) = Cli::try_parse_from(["mvm", "run"].iter().chain(line)) else { continue };
             let Command::Run(args) = cli.command else { panic!() };
-            assert!(spec(args).unwrap_err().hint.is_some(), "{line:?}");
+            assert!(spec(*args).unwrap_err().hint.is_some(), "{line:?}");
         }
         assert!(Cli::try_parse_from(["mvm", "run", "--nope", "img"]).is_err());
     }

@@ -20,7 +20,7 @@ use super::wire::{CHUNK, Cost, Event, Kind, Order};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
-use crate::hypervisor::{VmEnd, VmHandle};
+use crate::hypervisor::{Disk, DiskFormat, VmEnd, VmHandle};
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
 use crate::sys;
 
@@ -320,9 +320,13 @@ impl Monitor {
             },
         });
         let _ = std::fs::remove_dir_all(self.launch.dirs.vm_runtime(&self.launch.id));
-        let Self { claim, clients, mut cost, .. } = self;
+        let Self { claim, clients, launch, mut cost, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
-        let written = if claim.record.auto_remove { claim.remove() } else { claim.save_last() };
+        let written = if claim.record.auto_remove {
+            claim.remove()
+        } else {
+            save_last(claim, &launch.vm.disks)
+        };
         let event = match outcome {
             Ok(exit) => Event::Exited { code: code(&exit) },
             Err(failure) => Event::Failed(failure),
@@ -333,6 +337,17 @@ impl Monitor {
         clients.finish().await;
         written
     }
+}
+
+/// Writes the record once more, on a full disk in the place of what the next
+/// start makes anew.
+fn save_last(claim: Claim, disks: &[Disk]) -> Result<()> {
+    claim.save().or_else(|_| {
+        for disk in disks.iter().filter(|disk| disk.format == DiskFormat::Vmdk) {
+            let _ = std::fs::remove_file(&disk.path);
+        }
+        claim.save()
+    })
 }
 
 /// The guest's word on an exit code, capped to what a process can have.

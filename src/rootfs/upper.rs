@@ -4,10 +4,10 @@
 //! whatever the size.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use mkext4::sink::FileSink;
+use mkext4::sink::RegionSink;
 use mkext4::{FsBuilder, Options};
 
 use crate::state::make_private_dir;
@@ -52,10 +52,27 @@ fn format(path: &Path, mib: u64) -> io::Result<()> {
     options.reserved_percent = 0;
     options.label = Some("mvm-upper".into());
     let layout = FsBuilder::new(options).and_then(FsBuilder::seal).map_err(io::Error::other)?;
-    let mut sink = FileSink::create(path, layout.image_len())?;
+    let file = File::create(path)?;
+    file.set_len(layout.image_len())?;
+    let mut sink = SparseFile(file);
     let writer = layout.writer(&mut sink).map_err(io::Error::other)?;
     writer.finish().map_err(io::Error::other)?;
     Ok(())
+}
+
+/// A new file of the image's length, all hole: zeros need no writing. (The
+/// crate's own sink is for Unix only.)
+struct SparseFile(File);
+
+impl RegionSink for SparseFile {
+    fn data(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.seek(SeekFrom::Start(offset))?;
+        self.0.write_all(bytes)
+    }
+
+    fn zeros(&mut self, _offset: u64, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -303,11 +303,6 @@ impl Claim {
         })
     }
 
-    /// Commits the record and lets go of the VM.
-    pub fn save_last(self) -> Result<()> {
-        self.save()
-    }
-
     /// The lock, for the monitor to inherit.
     pub fn lock(&self) -> io::Result<File> {
         self.lock.try_clone()

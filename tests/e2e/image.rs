@@ -74,10 +74,7 @@ fn users_groups_and_privileges_hold() {
         &home,
         &["-u", "app"],
         &[
-            (
-                "id -un; id -gn; id -Gn | tr ' ' '\\n' | sort | tr '\\n' ' '; echo",
-                "app\napp\napp audio extra ",
-            ),
+            ("id -un; id -gn; id -Gn | xargs -n 1 | sort | xargs", "app\napp\napp audio extra"),
             ("echo $HOME", "/home/app"),
             ("cat /opt/secret 2>/dev/null || echo refused", "refused"),
             // The file capability lets this copy of cat read everything.

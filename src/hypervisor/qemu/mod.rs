@@ -122,6 +122,8 @@ impl Backend for Qemu {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .current_dir(&config.data)
+            // Its messages are read.
+            .env("LC_ALL", "C")
             .kill_on_drop(true);
         sys::inherit_and_die_with_us(&mut command, &ends);
         let mut child = command.spawn().map_err(|e| match e.kind() {

@@ -13,6 +13,9 @@ use tokio::sync::mpsc;
 /// QEMU may have been taken over by its guest: what it may send in one line.
 const MAX_LINE: u64 = 64 << 10;
 
+/// strerror(ENOSPC), as QEMU in our own environment words it.
+const NO_SPACE: &str = "No space left on device";
+
 pub struct Qmp {
     quit: mpsc::Sender<()>,
     was_quit: Arc<AtomicBool>,
@@ -83,7 +86,9 @@ fn note_event(line: &str, disk_full: &AtomicBool) {
     let Ok(message) = serde_json::from_str::<Value>(line) else { return };
     if let Some(event) = message.get("event").and_then(Value::as_str) {
         let data = &message["data"];
-        if event == "BLOCK_IO_ERROR" && data["nospace"] == true {
+        // `nospace` is there for devices of the old syntax only.
+        let no_space = data["nospace"] == true || data["reason"] == NO_SPACE;
+        if event == "BLOCK_IO_ERROR" && no_space {
             disk_full.store(true, Ordering::Relaxed);
         }
         tracing::debug!(event, data = %message["data"], "QMP");
@@ -109,7 +114,10 @@ mod tests {
             note_event(line, &full);
             assert!(!full.load(Ordering::Relaxed), "{line}");
         }
-        note_event(r#"{"event": "BLOCK_IO_ERROR", "data": {"nospace": true}}"#, &full);
-        assert!(full.load(Ordering::Relaxed));
+        for data in [r#"{"nospace": true}"#, r#"{"reason": "No space left on device"}"#] {
+            let full = AtomicBool::new(false);
+            note_event(&format!(r#"{{"event": "BLOCK_IO_ERROR", "data": {data}}}"#), &full);
+            assert!(full.load(Ordering::Relaxed), "{data}");
+        }
     }
 }
