@@ -52,6 +52,19 @@ impl Failure {
     }
 }
 
+/// Errors that know their own fix.
+macro_rules! with_hint {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::new(error.to_string()).maybe_hint(error.hint())
+            }
+        }
+    )*};
+}
+
+with_hint!(crate::image::Error, crate::image::ReferenceError, crate::preflight::PreflightError);
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)

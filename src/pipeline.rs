@@ -13,9 +13,7 @@ use crate::error::{Failure, Result};
 use crate::hypervisor::{
     self, Choice, LayerDisk, MAX_VCPUS, PreparedRootFs, RootFs, Share, VmConfig,
 };
-use crate::image::{
-    Image, LayerImage, Progress, PullOptions, PullPolicy, Reference, ReferenceError, Store,
-};
+use crate::image::{Image, LayerImage, Progress, PullOptions, PullPolicy, Reference, Store};
 use crate::monitor::{self, Event, Launch};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 use crate::preflight::{self, Environment, Places, Preflight, QemuNeed, Requirements};
@@ -65,8 +63,7 @@ fn check(dirs: &Dirs, spec: &RunSpec) -> Result<(Preflight, Choice)> {
         environment: Environment::of_process(),
     };
     let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
-    let preflight = preflight::check(&requirements, places)
-        .map_err(|e| Failure::new(e.to_string()).maybe_hint(e.hint()))?;
+    let preflight = preflight::check(&requirements, places)?;
     for warning in &preflight.warnings {
         eprintln!("warning: {warning}\nhint: {}", warning.hint());
     }
@@ -79,8 +76,7 @@ fn check(dirs: &Dirs, spec: &RunSpec) -> Result<(Preflight, Choice)> {
 
 /// Resolve, pull, verify, convert; nothing to do when it is cached.
 async fn pull(dirs: &Dirs, spec: &RunSpec, progress: Arc<dyn Progress>) -> Result<Image> {
-    let failed = |e: crate::image::Error| Failure::new(e.to_string()).maybe_hint(e.hint());
-    let store = Store::open(&dirs.data).map_err(failed)?;
+    let store = Store::open(&dirs.data)?;
     let options = PullOptions {
         policy: spec.pull,
         platform: spec.platform.clone(),
@@ -93,11 +89,8 @@ async fn pull(dirs: &Dirs, spec: &RunSpec, progress: Arc<dyn Progress>) -> Resul
     {
         return Ok(image);
     }
-    let reference: Reference = spec
-        .image
-        .parse()
-        .map_err(|e: ReferenceError| Failure::new(e.to_string()).maybe_hint(e.hint()))?;
-    store.pull(&reference, &options).await.map_err(failed)
+    let reference: Reference = spec.image.parse()?;
+    Ok(store.pull(&reference, &options).await?)
 }
 
 /// Whether a word may be the ID of an image, or the start of one, as well as a

@@ -5,8 +5,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::format::{self, Format};
-use crate::error::{Failure, Result};
-use crate::image::{self, ImageSummary, Store};
+use crate::error::Result;
+use crate::image::{ImageSummary, Store};
 use crate::state::Dirs;
 
 /// List images
@@ -35,9 +35,8 @@ struct Row {
 }
 
 pub fn run(dirs: &Dirs, args: ImagesArgs) -> Result<u8> {
-    let failed = |e: image::Error| Failure::new(e.to_string()).maybe_hint(e.hint());
-    let store = Store::open(&dirs.data).map_err(failed)?;
-    let images = store.images().map_err(failed)?;
+    let store = Store::open(&dirs.data)?;
+    let images = store.images()?;
     let id = |image: &ImageSummary| match args.no_trunc {
         true => image.id.to_string(),
         false => image.id.short().to_owned(),

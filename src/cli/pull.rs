@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::run;
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::image::{self, PullOptions, PullPolicy, Store};
 use crate::state::Dirs;
 
@@ -22,19 +22,15 @@ pub struct PullArgs {
 }
 
 pub async fn run(dirs: &Dirs, args: PullArgs) -> Result<u8> {
-    let failed = |e: image::Error| Failure::new(e.to_string()).maybe_hint(e.hint());
-    let reference: image::Reference = args
-        .image
-        .parse()
-        .map_err(|e: image::ReferenceError| Failure::new(e.to_string()).maybe_hint(e.hint()))?;
+    let reference: image::Reference = args.image.parse()?;
     let options = PullOptions {
         policy: PullPolicy::Always,
         platform: run::platform(args.platform.as_deref())?,
         progress: image::for_stderr(args.quiet),
         ..PullOptions::default()
     };
-    let store = Store::open(&dirs.data).map_err(failed)?;
-    store.pull(&reference, &options).await.map_err(failed)?;
+    let store = Store::open(&dirs.data)?;
+    store.pull(&reference, &options).await?;
     super::print(&format!("{reference}\n"))?;
     Ok(0)
 }

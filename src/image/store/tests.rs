@@ -20,7 +20,9 @@ impl Filled {
     fn add(&self, name: &str, layers: &[&str]) -> Digest {
         let diff_ids: Vec<Digest> = layers.iter().map(|text| Digest::of(text.as_bytes())).collect();
         for (text, diff_id) in layers.iter().zip(&diff_ids) {
-            fs::write(self.store.layer_path(diff_id), text).unwrap();
+            let image = self.store.layer_ingest().create().unwrap();
+            image.file().write_all(text.as_bytes()).unwrap();
+            self.store.put_layer(diff_id, image, &layer::Summary::default()).unwrap();
         }
         let config = config(name, &diff_ids);
         let id = Digest::of(&config);
