@@ -60,7 +60,7 @@ fn a_guest_that_sends_garbage() {
         for p in /dev/vport*; do /bin/busybox cat /dev/urandom >$p & done
         while :; do /bin/busybox sleep 1; done";
     need!(initramfs(&broken, script));
-    boot(&home, &[]).env("MVM_INITRAMFS", &broken).run().fails_with("guest");
+    boot(&home, &[]).env("MVM_INITRAMFS", &broken).run().fails_with("no hello");
     home.is_quiet();
     assert!(home.vms().is_empty());
 }
