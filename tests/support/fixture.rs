@@ -28,16 +28,21 @@ impl Fixtures {
         Ok(Self(directory))
     }
 
+    pub fn directory(&self) -> &Path {
+        &self.0
+    }
+
     /// Storage of a docker-registry. Shared: never write to it.
     pub fn storage(&self) -> PathBuf {
         self.0.join("registry")
     }
 
-    /// A copy of the storage to be spoiled.
-    pub fn copy_storage(&self, to: &Path) -> PathBuf {
+    /// The storage again, of links: to spoil a file, remove it and write
+    /// another.
+    pub fn link_storage(&self, to: &Path) -> PathBuf {
         let copy = to.join("registry");
-        let done = Command::new("cp").arg("-a").arg(self.storage()).arg(&copy).status();
-        assert!(done.expect("run cp").success(), "cannot copy the images");
+        let done = Command::new("cp").arg("-rl").arg(self.storage()).arg(&copy).status();
+        assert!(done.expect("run cp").success(), "cannot link the images");
         copy
     }
 }
