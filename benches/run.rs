@@ -86,6 +86,9 @@ fn timed_run(home: &Path, image: &str) -> Outcome<Run> {
         return Err(format!("mvm run failed: {said}").into());
     }
     let phase = |line: &str| -> Option<(String, f64)> {
+        if line.contains(':') {
+            return None;
+        }
         let (name, time) =
             line.trim().strip_prefix("INFO ")?.strip_suffix(" ms")?.rsplit_once(' ')?;
         Some((name.trim().to_owned(), time.parse().ok()?))
@@ -103,10 +106,18 @@ fn timed_bare(dirs: &Dirs, image: &str) -> Outcome<f64> {
     let begun = Instant::now();
     runtime.block_on(async {
         let nonce = config.nonce();
+        let lap = |what: &str| {
+            if std::env::var_os("MVM_BENCH_LAPS").is_some() {
+                eprintln!("bare {what} {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
+            }
+        };
         let mut vm = backend.backend().start(config).await?;
+        lap("started");
         let channel = vm.channel().ok_or("no channel")?;
         let agent = Agent::accept(channel, nonce, Duration::from_secs(60)).await?;
+        lap("booted");
         agent.configure(&init).await?;
+        lap("configured");
         let process = Process {
             id: MAIN_PROCESS.into(),
             args: vec![b"true".to_vec()],
@@ -114,7 +125,9 @@ fn timed_bare(dirs: &Dirs, image: &str) -> Outcome<f64> {
             ..Process::default()
         };
         agent.start(&process).await?;
+        lap("running");
         let exit = agent.wait(MAIN_PROCESS).await?;
+        lap("ended");
         vm.stop(Duration::ZERO).await;
         match exit.code {
             0 => Ok(begun.elapsed().as_secs_f64() * 1e3),

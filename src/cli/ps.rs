@@ -43,7 +43,7 @@ struct Row {
 
 pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
     let mut found = VmStore::new(dirs).list()?;
-    let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
+    let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Running);
     found.retain(|vm| args.all || up(vm));
     found.reverse();
     let id = |vm: &Found| match args.no_trunc {

@@ -112,9 +112,6 @@ impl Monitor {
         stdin: mpsc::UnboundedReceiver<Vec<u8>>,
         sender: Sender,
     ) -> Result<Exit> {
-        self.claim.record.phase = Phase::Starting;
-        self.claim.record.monitor_pid = Some(std::process::id());
-        self.claim.save()?;
         let started = Instant::now();
         let backend = self.launch.backend.backend();
         let starting = backend.start(self.launch.vm.clone()).await;
@@ -162,6 +159,7 @@ impl Monitor {
         let starting = Instant::now();
         let outputs = self.start(vm, agent, stdin, sender).await?;
         self.claim.record.phase = Phase::Running;
+        self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());
         self.claim.save()?;
         self.phase("exec", starting).await;

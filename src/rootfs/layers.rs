@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use mvm_proto::Layer;
 
 use crate::hypervisor::LayerDisk;
-use crate::state::replace_file;
+use crate::state::{Durability, replace_file_with};
 
 const SECTOR: u64 = 512;
 
@@ -39,7 +39,9 @@ pub fn write_descriptor(descriptor: &Path, layers: &[LayerDisk]) -> io::Result<V
         });
         offset += length;
     }
-    replace_file(descriptor, document(offset / SECTOR, &extents).as_bytes())?;
+    // Made anew at each start: it need not be synced.
+    let document = document(offset / SECTOR, &extents);
+    replace_file_with(descriptor, document.as_bytes(), Durability::Fleeting)?;
     Ok(table)
 }
 

@@ -8,27 +8,46 @@ use std::path::Path;
 
 use crate::sys;
 
-/// Replaces `path` with `bytes`, readable by its owner only.
+/// Whether a file is to outlive a crash of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    Synced,
+    /// Whole after any end of a process, and gone or empty after a power cut.
+    Fleeting,
+}
+
+/// Replaces `path` with `bytes`, readable by its owner only, for good.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_file_with(path, bytes, Durability::Synced)
+}
+
+/// As `replace_file`, for as long as is said.
+pub fn replace_file_with(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let temporary = directory.join(name);
-    let written = write_synced(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    let written = write(&temporary, bytes, durability).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
         return written;
     }
-    sys::sync_directory(directory)
+    match durability {
+        Durability::Synced => sys::sync_directory(directory),
+        Durability::Fleeting => Ok(()),
+    }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     sys::owner_only(&mut options);
     let mut file: File = options.open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    match durability {
+        Durability::Synced => file.sync_all(),
+        Durability::Fleeting => Ok(()),
+    }
 }
 
 /// Makes a directory and its parents, for its owner only.

@@ -9,7 +9,7 @@ mod record;
 mod vms;
 
 pub use dirs::Dirs;
-pub use file::{make_private_dir, replace_file};
+pub use file::{Durability, make_private_dir, replace_file, replace_file_with};
 pub use names::{random_id, random_name, validate_name};
 pub use record::{ExitRecord, ImageRecord, Phase, Record, SCHEMA, now_ms};
 pub use vms::{Claim, Found, VmStore};

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Dirs;
+use super::{Dirs, Durability};
 
 /// Version of the record; a higher one is of a newer mvm and is not touched.
 pub const SCHEMA: u32 = 1;
@@ -43,6 +43,16 @@ pub struct Record {
     pub other: Map<String, Value>,
 }
 
+impl Record {
+    /// A VM that goes with its end need not outlive the host's.
+    pub fn durability(&self) -> Durability {
+        match self.auto_remove {
+            true => Durability::Fleeting,
+            false => Durability::Synced,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRecord {
     /// As it was asked for.
@@ -56,10 +66,8 @@ pub struct ImageRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Being made; its maker holds the lock.
+    /// Being made or booting; its maker, then its monitor, holds the lock.
     Creating,
-    /// The VMM is started or about to be.
-    Starting,
     /// The workload runs.
     Running,
     /// The workload ended, or the VM did; `exit` says how.
@@ -72,7 +80,6 @@ impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Creating => "creating",
-            Self::Starting => "starting",
             Self::Running => "running",
             Self::Exited => "exited",
             Self::Dead => "dead",

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use fs4::{FileExt, TryLockError};
 
-use super::{Dirs, Phase, Record, SCHEMA, make_private_dir, random_name, replace_file};
+use super::{
+    Dirs, Durability, Phase, Record, SCHEMA, make_private_dir, random_name, replace_file_with,
+};
 use crate::error::{Failure, Result};
 use crate::sys;
 
@@ -44,7 +46,7 @@ impl Found {
     /// The phase that is true now, whatever a dead monitor wrote.
     pub fn phase(&self) -> Phase {
         match self.record.phase {
-            Phase::Creating | Phase::Starting | Phase::Running if !self.alive => Phase::Dead,
+            Phase::Creating | Phase::Running if !self.alive => Phase::Dead,
             phase => phase,
         }
     }
@@ -75,15 +77,16 @@ impl VmStore {
     }
 
     fn reserve_name(&self, record: &mut Record) -> Result<()> {
+        let durability = record.durability();
         if !record.name.is_empty() {
-            return match self.try_name(&record.name, &record.id)? {
+            return match self.try_name(&record.name, &record.id, durability)? {
                 None => Ok(()),
                 Some(owner) => Err(name_in_use(&record.name, &owner)),
             };
         }
         for attempt in 0..100 {
             let name = random_name(attempt)?;
-            if self.try_name(&name, &record.id)?.is_none() {
+            if self.try_name(&name, &record.id, durability)?.is_none() {
                 record.name = name;
                 return Ok(());
             }
@@ -93,7 +96,7 @@ impl VmStore {
 
     /// Takes a name for `id`; `Some(owner)` when a VM that exists has it. Call
     /// under the commit lock.
-    fn try_name(&self, name: &str, id: &str) -> Result<Option<String>> {
+    fn try_name(&self, name: &str, id: &str, durability: Durability) -> Result<Option<String>> {
         let path = self.names().join(name);
         if let Some(owner) = read_small(&path)
             && self.dirs.vm(&owner).join(RECORD).exists()
@@ -104,7 +107,7 @@ impl VmStore {
             }
             self.remove_files(&owner, Some(&found.record))?;
         }
-        replace_file(&path, id.as_bytes()).map_err(|e| self.unwritable(e))?;
+        replace_file_with(&path, id.as_bytes(), durability).map_err(|e| self.unwritable(e))?;
         Ok(None)
     }
 
@@ -122,7 +125,7 @@ impl VmStore {
                     }
                     all.push(found);
                 }
-                Err(_) if !self.dirs.vm(&id).join(RECORD).exists() => self.sweep_recordless(&id),
+                Err(_) if !self.has_record(&id) => self.sweep_recordless(&id),
                 Err(error) => tracing::warn!(vm = %id, "{error}"),
             }
         }
@@ -250,10 +253,15 @@ impl VmStore {
     fn sweep_recordless(&self, id: &str) {
         if let Ok(_commit) = self.commit_lock()
             && !is_locked(&self.dirs.vm(id))
-            && !self.dirs.vm(id).join(RECORD).exists()
+            && !self.has_record(id)
         {
             let _ = self.remove_files(id, None);
         }
+    }
+
+    /// An empty record is what a power cut may leave of one that was not synced.
+    fn has_record(&self, id: &str) -> bool {
+        fs::metadata(self.dirs.vm(id).join(RECORD)).is_ok_and(|record| record.len() > 0)
     }
 
     fn ids(&self) -> Result<Vec<String>> {
@@ -298,9 +306,9 @@ impl Claim {
     pub fn save(&self) -> Result<()> {
         let text = serde_json::to_vec_pretty(&self.record)
             .map_err(|e| Failure::cannot("write a record", e))?;
-        replace_file(&self.directory.join(RECORD), &text).map_err(|e| {
-            Failure::cannot(format!("write {}", self.directory.join(RECORD).display()), e)
-        })
+        let path = self.directory.join(RECORD);
+        replace_file_with(&path, &text, self.record.durability())
+            .map_err(|e| Failure::cannot(format!("write {}", path.display()), e))
     }
 
     /// The lock, for the monitor to inherit.
@@ -483,6 +491,10 @@ mod tests {
         fs::create_dir_all(&bare).unwrap();
         assert!(store.list().unwrap().is_empty());
         assert!(!bare.exists());
+        fs::create_dir_all(&bare).unwrap();
+        fs::write(bare.join(RECORD), "").unwrap();
+        assert!(store.list().unwrap().is_empty());
+        assert!(!bare.exists(), "what a power cut left");
     }
 
     #[test]
