@@ -125,6 +125,7 @@ pub enum VmError {
 }
 
 impl VmError {
+    #[cfg(unix)]
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

@@ -26,6 +26,7 @@ pub const COMMAND: &str = "__monitor";
 /// Runs the monitor; standard descriptors are what `sys::spawn_monitor` made
 /// them.
 pub fn main() -> ExitCode {
+    sys::close_inherited();
     sys::detach_from_terminal();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime

@@ -77,6 +77,23 @@ pub fn inherited_by_monitor() -> io::Result<(Connection, File)> {
     Ok((UnixStream::from_std(connection)?, File::from(lock)))
 }
 
+/// Closes what a caller of ours left open beyond the standard descriptors: a
+/// monitor that outlives its command must not hold a pipe that someone waits
+/// for the end of. To be called before this process opens anything.
+pub fn close_inherited() {
+    use std::os::fd::RawFd;
+    let Ok(entries) = std::fs::read_dir("/dev/fd") else { return };
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let strangers: Vec<RawFd> = numbers.filter(|&fd| fd > 2).collect();
+    // The one that the directory was read by is among them and closed already.
+    let open = |fd: &RawFd| std::fs::symlink_metadata(format!("/dev/fd/{fd}")).is_ok();
+    for fd in strangers.into_iter().filter(open) {
+        // SAFETY: it is open, and nothing in this process owns a descriptor
+        // above 2 yet: nobody is left who would use or close it.
+        unsafe { rustix::io::close(fd) };
+    }
+}
+
 /// Leaves the terminal's session for good. A signal of the terminal that comes
 /// before this ends the monitor, which its maker sees.
 pub fn detach_from_terminal() {

@@ -55,6 +55,9 @@ pub fn inherited_by_monitor() -> io::Result<(Connection, File)> {
     Err(unsupported())
 }
 
+/// Handles are not inherited unless asked for.
+pub fn close_inherited() {}
+
 pub fn detach_from_terminal() {}
 
 pub fn listen(_path: &Path) -> io::Result<Listener> {
