@@ -16,3 +16,7 @@ pub mod rootfs;
 pub mod spec;
 pub mod state;
 pub mod sys;
+
+#[cfg(test)]
+#[path = "../tests/support/skip.rs"]
+mod skip;

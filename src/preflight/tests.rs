@@ -95,8 +95,7 @@ fn a_fit_host_and_a_warm_cache() {
 #[test]
 fn a_run_believes_the_cache_and_doctor_does_not() {
     if platform::boot_id().is_none() {
-        println!("skipped: nothing is remembered without a boot ID");
-        return;
+        return crate::skip::skip_because("needs a boot ID: nothing is remembered without");
     }
     let home = Home::new();
     let mut requirements = home.requirements();
@@ -164,8 +163,7 @@ fn qemu_is_needed_without_hardware_only() {
     requirements.environment.qemu = None;
     requirements.qemu = QemuNeed::WithoutHardware;
     if platform::boot_id().is_none() {
-        println!("skipped: nothing is remembered without a boot ID");
-        return;
+        return crate::skip::skip_because("needs a boot ID: nothing is remembered without");
     }
     for usable in [true, false] {
         let verdict = if usable {

@@ -109,8 +109,7 @@ mod tests {
     #[test]
     fn refuses_what_cannot_be_written() {
         if rustix::process::geteuid().is_root() {
-            println!("skipped: root may write everywhere; needs an ordinary user");
-            return;
+            return crate::skip::skip_because("needs an ordinary user: root may write everywhere");
         }
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();

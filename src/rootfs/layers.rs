@@ -134,8 +134,7 @@ mod tests {
             .args([&descriptor, &raw])
             .output();
         let Ok(output) = convert else {
-            eprintln!("SKIP: qemu_img_reads_the_same_bytes: qemu-img is not installed");
-            return;
+            return crate::skip::skip_because("qemu-img is not installed");
         };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let joined: Vec<u8> = layers.iter().flat_map(|l| fs::read(&l.path).unwrap()).collect();

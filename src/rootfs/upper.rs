@@ -100,7 +100,7 @@ mod tests {
                 String::from_utf8_lossy(&output.stdout),
                 String::from_utf8_lossy(&output.stderr)
             ),
-            Err(e) => eprintln!("SKIP: a_copy_is_sparse_sound_and_quick: e2fsck: {e}"),
+            Err(e) => crate::skip::skip_because(&format!("e2fsck cannot be run: {e}")),
         }
     }
 }

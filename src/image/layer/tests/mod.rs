@@ -69,5 +69,5 @@ fn named() -> (tempfile::NamedTempFile, File) {
 
 /// A test that cannot run here says so.
 fn skip(why: &str) {
-    println!("skipped: {why}");
+    crate::skip::skip_because(why);
 }
