@@ -172,6 +172,7 @@ mod tests {
             vcpus: 2,
             memory_mib: 512,
             disks: vec![Disk {
+                parts: Vec::new(),
                 serial: "layers".into(),
                 path: "/a,b/\"c\".vmdk".into(),
                 format: DiskFormat::Vmdk,
