@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod confine;
 pub mod error;
 pub mod hypervisor;
 pub mod image;

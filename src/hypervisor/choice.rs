@@ -36,7 +36,7 @@ pub fn choose(preflight: &Preflight) -> Result<Choice> {
         true => Accelerator::Kvm,
         false => Accelerator::Tcg { tsc_khz: preflight.facts.tsc_khz },
     };
-    Ok(Choice::Qemu(Qemu { program: qemu.path.clone(), accelerator }))
+    Ok(Choice::Qemu(Qemu { program: qemu.path.clone(), accelerator, sandbox: qemu.sandbox }))
 }
 
 /// None yet: the Hyper-V backend is to come.

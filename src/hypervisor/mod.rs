@@ -5,6 +5,7 @@
 
 mod choice;
 mod console;
+mod policy;
 #[cfg(unix)]
 pub mod qemu;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::confine::GuestUser;
 pub use choice::{Choice, choose};
 pub use console::{Console, last_lines};
 use mvm_proto::hello::Nonce;
@@ -167,6 +169,9 @@ pub struct VmConfig {
     pub memory_mib: u64,
     pub disks: Vec<Disk>,
     pub shares: Vec<Share>,
+    /// Whom the files of a share belong to in the guest if they are the host
+    /// user's, who is not root.
+    pub guest_user: GuestUser,
     pub nics: Vec<Nic>,
     /// ELF on x86_64, Image on aarch64.
     pub kernel: PathBuf,
@@ -195,6 +200,8 @@ pub struct Disk {
     /// virtio-blk serial, at most 20 characters.
     pub serial: String,
     pub path: PathBuf,
+    /// The files that a descriptor at `path` refers to.
+    pub parts: Vec<PathBuf>,
     pub format: DiskFormat,
     pub read_only: bool,
     /// Its contents need not survive a crash of the host.

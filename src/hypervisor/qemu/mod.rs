@@ -25,6 +25,7 @@ use super::{
     Backend, Capabilities, Channel, Console, Disk, DiskFormat, Endpoint, MAX_VCPUS, PreparedRootFs,
     RootFs, ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId,
 };
+use crate::confine::{self, ConfineError, Policy, Subject};
 use crate::rootfs::layers;
 use crate::sys;
 use command::Descriptors;
@@ -44,6 +45,8 @@ const UPPER: &str = "upper";
 pub struct Qemu {
     pub program: PathBuf,
     pub accelerator: Accelerator,
+    /// It can filter its own system calls.
+    pub sandbox: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +88,7 @@ impl Backend for Qemu {
                 serial: LAYERS.into(),
                 path,
                 format: DiskFormat::Vmdk,
+                parts: rootfs.layers.iter().map(|layer| layer.path.clone()).collect(),
                 read_only: true,
                 ephemeral: false,
             });
@@ -93,6 +97,7 @@ impl Backend for Qemu {
             serial: UPPER.into(),
             path: rootfs.upper.clone(),
             format: DiskFormat::Raw,
+            parts: Vec::new(),
             read_only: false,
             ephemeral: rootfs.ephemeral,
         });
@@ -126,10 +131,10 @@ impl Backend for Qemu {
             .env("LC_ALL", "C")
             .kill_on_drop(true);
         sys::inherit_and_die_with_us(&mut command, &ends);
-        let mut child = command.spawn().map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => VmError::NotFound(self.program.display().to_string()),
-            _ => VmError::io(format!("start {}", self.program.display()))(e),
-        })?;
+        let (mut child, report) =
+            confine::spawn(&mut command, &self.policy(&config), Subject::Program)
+                .map_err(|e| self.not_started(e))?;
+        tracing::debug!(%report, "QEMU is confined");
         drop(ends);
         let messages = child.stderr.take().map(|stderr| tokio::spawn(read_messages(stderr)));
         fs::create_dir_all(&config.log).map_err(VmError::io("make the log directory"))?;
@@ -148,6 +153,36 @@ impl Backend for Qemu {
 }
 
 impl Qemu {
+    /// What this QEMU needs beside what the VM does: itself, and the network
+    /// where it is the VM's.
+    fn policy(&self, config: &VmConfig) -> Policy {
+        /// Where the resolver's configuration may lead.
+        const NAMES: [&str; 3] = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
+        let mut policy = config.policy();
+        policy.read.extend(confine::library_places(&self.program));
+        policy.execute.push(self.program.clone());
+        policy.execute.extend(confine::loader_of(&self.program));
+        if self.accelerator == Accelerator::Kvm {
+            policy.devices.push("/dev/kvm".into());
+        }
+        if !config.nics.is_empty() {
+            policy.host_network = true;
+            policy.read.extend(NAMES.map(PathBuf::from));
+        }
+        policy
+    }
+
+    fn not_started(&self, error: ConfineError) -> VmError {
+        let program = self.program.display();
+        match error {
+            ConfineError::Spawn(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                VmError::NotFound(program.to_string())
+            }
+            ConfineError::Spawn(e) => VmError::io(format!("start {program}"))(e),
+            other => VmError::io(format!("confine {program}"))(std::io::Error::other(other)),
+        }
+    }
+
     fn check(&self, config: &VmConfig) -> Result<(), VmError> {
         let unsupported = |capability: String| VmError::Unsupported { backend: "qemu", capability };
         if cfg!(not(target_arch = "x86_64")) {
