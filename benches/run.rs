@@ -183,6 +183,7 @@ fn bare_config(
         memory_mib: MEMORY_MIB,
         disks: prepared.disks,
         shares: Vec::new(),
+        guest_user: Default::default(),
         nics: Vec::new(),
         kernel: preflight.kernel.path,
         initramfs: mvm::initramfs::path(&dirs.cache)?,

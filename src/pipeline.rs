@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MessageField};
 
+use crate::confine::GuestUser;
 use crate::error::{Failure, Result};
 use crate::hypervisor::{
     self, Choice, LayerDisk, MAX_VCPUS, PreparedRootFs, RootFs, Share, ShareKind, VmConfig, Wish,
@@ -151,6 +152,7 @@ fn prepare(
         memory_mib: spec.memory_mib,
         disks: rootfs.disks,
         shares,
+        guest_user: GuestUser::default(),
         nics: network.iter().map(|attachment| attachment.nic.clone()).collect(),
         kernel: preflight.kernel.path.clone(),
         initramfs: initramfs(dirs)?,

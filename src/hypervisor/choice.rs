@@ -147,7 +147,7 @@ fn qemu(facts: &HostFacts) -> Result<Choice> {
         true => Accelerator::Kvm,
         false => Accelerator::Tcg { tsc_khz: facts.tsc_khz },
     };
-    Ok(Choice::Qemu(Qemu { program: qemu.path.clone(), accelerator }))
+    Ok(Choice::Qemu(Qemu { program: qemu.path.clone(), accelerator, sandbox: qemu.sandbox }))
 }
 
 /// None yet: the Hyper-V backend is to come.
@@ -170,7 +170,11 @@ mod tests {
             mem_total_mib: None,
             mem_available_mib: None,
             disk_free: None,
-            qemu: Some(FoundQemu { path: "/qemu".into(), version: Version(7, 2, 0) }),
+            qemu: Some(FoundQemu {
+                path: "/qemu".into(),
+                version: Version(7, 2, 0),
+                sandbox: true,
+            }),
         }
     }
 

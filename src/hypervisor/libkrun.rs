@@ -17,11 +17,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{ChildStdin, Command};
 
-use super::process::{Vmm, socket_pair};
+use super::process::{Start, Vmm, socket_pair};
 use super::{
     Backend, Capabilities, Channel, Console, Dialing, Disk, DiskFormat, Endpoint, MAX_VCPUS, Nic,
     PreparedRootFs, RootFs, Share, ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId, disks,
 };
+use crate::confine::{self, Policy, Subject};
 use crate::sys;
 
 /// Name of the hidden command that becomes the VM.
@@ -39,10 +40,6 @@ const NO_VM: u8 = 125;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Libkrun {}
-
-/// What the runner gives up before it enters the VM.
-#[derive(Debug, Serialize, Deserialize)]
-struct Policy {}
 
 #[async_trait]
 impl Backend for Libkrun {
@@ -74,9 +71,17 @@ impl Backend for Libkrun {
             ends.push(cable.try_clone().map_err(VmError::io("use the NIC's cable"))?);
         }
         let machine = with_cables(machine, &ends[1..]);
-        let document = serde_json::to_vec(&Config { machine, policy: Policy {} })
+        let policy = policy(&config);
+        let document = serde_json::to_vec(&Config { machine, policy: &policy })
             .map_err(|e| VmError::io("describe the VM")(e.into()))?;
-        let mut vmm = Vmm::spawn("the VM's runner", command(&config)?, &ends, console, &config)?;
+        let start = Start {
+            name: "the VM's runner",
+            command: command(&config)?,
+            ends: &ends,
+            policy,
+            subject: Subject::Runner,
+        };
+        let mut vmm = Vmm::spawn(start, console, &config)?;
         drop(ends);
         let mut stdin = vmm.stdin().ok_or_else(|| {
             VmError::io("reach the runner")(io::Error::from(io::ErrorKind::BrokenPipe))
@@ -85,6 +90,17 @@ impl Backend for Libkrun {
         let _ = stdin.write_all(&document).await;
         Ok(Box::new(Running { vmm, listener: Some(listener), _stdin: stdin }))
     }
+}
+
+/// What libkrun needs beside what the VM does. The network comes by a
+/// descriptor.
+fn policy(config: &VmConfig) -> Policy {
+    let mut policy = config.policy();
+    if cfg!(target_os = "linux") {
+        policy.devices.push("/dev/kvm".into());
+    }
+    policy.sockets.push(config.run.join(SOCKET));
+    policy
 }
 
 /// Our own program again, with nothing of our environment.
@@ -250,7 +266,11 @@ fn is_from(connection: &UnixStream, runner: u32) -> bool {
 /// Becomes the VM that standard input describes. To be called first of all:
 /// before any thread, and before anything is opened.
 pub fn runner() -> ExitCode {
-    let why = mvm_runner::main(|_policy: Policy| Ok(()));
+    let confine = |policy: Policy| match confine::enter(&policy) {
+        Ok(_report) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    let why = mvm_runner::main(confine);
     eprintln!("{why}");
     ExitCode::from(NO_VM)
 }
@@ -260,6 +280,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::confine::GuestUser;
 
     fn config() -> VmConfig {
         VmConfig {
@@ -268,6 +289,7 @@ mod tests {
             memory_mib: 512,
             disks: Vec::new(),
             shares: Vec::new(),
+            guest_user: GuestUser::default(),
             nics: Vec::new(),
             kernel: PathBuf::from("/kernel"),
             initramfs: PathBuf::from("/initramfs"),
@@ -302,7 +324,8 @@ mod tests {
             ephemeral: true,
         }));
         assert!(!machine.disks[0].durable);
-        let text = serde_json::to_string(&Config { machine: machine.clone(), policy: Policy {} });
+        let text =
+            serde_json::to_string(&Config { machine: machine.clone(), policy: Policy::default() });
         let back: Config<Policy> = serde_json::from_str(&text.unwrap()).unwrap();
         assert_eq!(back.machine, machine);
     }

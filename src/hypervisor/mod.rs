@@ -9,6 +9,7 @@ mod console;
 mod disks;
 #[cfg(unix)]
 pub mod libkrun;
+mod policy;
 #[cfg(unix)]
 mod process;
 #[cfg(unix)]
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::confine::GuestUser;
 pub use choice::{BackendName, By, Choice, Wish, choose};
 pub use console::{Console, last_lines};
 use mvm_proto::hello::Nonce;
@@ -194,6 +196,9 @@ pub struct VmConfig {
     pub memory_mib: u64,
     pub disks: Vec<Disk>,
     pub shares: Vec<Share>,
+    /// Whom the files of a share belong to in the guest if they are the host
+    /// user's, who is not root.
+    pub guest_user: GuestUser,
     pub nics: Vec<Nic>,
     /// ELF on x86_64, Image on aarch64.
     pub kernel: PathBuf,

@@ -14,11 +14,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use super::process::{Vmm, socket_pair};
+use super::process::{Start, Vmm, socket_pair};
 use super::{
     Backend, Capabilities, Channel, Console, Dialing, Endpoint, MAX_VCPUS, PreparedRootFs, RootFs,
     ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId, disks,
 };
+use crate::confine::{self, Policy, Subject};
 use command::Descriptors;
 use qmp::Qmp;
 
@@ -30,6 +31,8 @@ const MAX_SHARES: usize = 4;
 pub struct Qemu {
     pub program: PathBuf,
     pub accelerator: Accelerator,
+    /// It can filter its own system calls.
+    pub sandbox: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,13 +83,39 @@ impl Backend for Qemu {
             .current_dir(&config.data)
             // Its messages are read.
             .env("LC_ALL", "C");
-        let vmm = Vmm::spawn("QEMU", command, &ends, console, &config)?;
+        let start = Start {
+            name: "QEMU",
+            command,
+            ends: &ends,
+            policy: self.policy(&config),
+            subject: Subject::Program,
+        };
+        let vmm = Vmm::spawn(start, console, &config)?;
         drop(ends);
         Ok(Box::new(Running { vmm, channel: Some(channel), qmp: Qmp::start(control) }))
     }
 }
 
 impl Qemu {
+    /// What this QEMU needs beside what the VM does: itself, and the network
+    /// where it is the VM's.
+    fn policy(&self, config: &VmConfig) -> Policy {
+        /// Where the resolver's configuration may lead.
+        const NAMES: [&str; 3] = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
+        let mut policy = config.policy();
+        policy.read.extend(confine::library_places(&self.program));
+        policy.execute.push(self.program.clone());
+        policy.execute.extend(confine::loader_of(&self.program));
+        if self.accelerator == Accelerator::Kvm {
+            policy.devices.push("/dev/kvm".into());
+        }
+        if !config.nics.is_empty() {
+            policy.host_network = true;
+            policy.read.extend(NAMES.map(PathBuf::from));
+        }
+        policy
+    }
+
     fn check(&self, config: &VmConfig) -> Result<(), VmError> {
         let unsupported = |capability: String| VmError::Unsupported { backend: "qemu", capability };
         if cfg!(not(target_arch = "x86_64")) {
