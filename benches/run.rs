@@ -14,9 +14,9 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use mvm::agent::Agent;
-use mvm::hypervisor::{self, LayerDisk, RootFs, VmConfig};
+use mvm::hypervisor::{self, LayerDisk, RootFs, VmConfig, Wish};
 use mvm::image::Store;
-use mvm::preflight::{self, Environment, Places, QemuNeed, Requirements};
+use mvm::preflight::{self, Environment, Places, Requirements};
 use mvm::rootfs::upper;
 use mvm::state::Dirs;
 use mvm_proto::hello::Nonce;
@@ -33,6 +33,10 @@ const MAX_BIG_OVER_SMALL: f64 = 1.05;
 const MAX_CPU_MS: f64 = 60.0;
 
 fn main() -> ExitCode {
+    // The bare VM's own runner, where libkrun hosts it.
+    if std::env::args().nth(1).is_some_and(|word| word == hypervisor::libkrun::COMMAND) {
+        return hypervisor::libkrun::runner();
+    }
     // `cargo test --benches` runs this too, and wants nothing of it.
     if std::env::args().any(|argument| argument == "--test") {
         return ExitCode::SUCCESS;
@@ -148,17 +152,18 @@ fn bare_config(
     image: &str,
     directory: &Path,
 ) -> Outcome<(VmConfig, InitConfig, hypervisor::Choice)> {
+    let wish = Wish::of(None, dirs)?;
     let requirements = Requirements {
         ram_mib: MEMORY_MIB,
         vcpus: 1,
         max_vcpus: hypervisor::MAX_VCPUS,
-        qemu: QemuNeed::Always,
+        qemu: wish.qemu_need(),
         kernel: None,
         environment: Environment::of_process(),
     };
     let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
     let preflight = preflight::check(&requirements, places)?;
-    let backend = hypervisor::choose(&preflight)?;
+    let backend = hypervisor::choose(&preflight.facts, &wish)?;
     let image = Store::open(&dirs.data)?.resolve(image)?;
     let disk = directory.join("upper.img");
     upper::create(&disk, upper::DEFAULT_MIB, &dirs.data.join("uppers"))?;

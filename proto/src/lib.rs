@@ -15,6 +15,7 @@ mod generated {
 pub use generated::agent::*;
 pub use generated::agent_ttrpc::{Agent, AgentClient, create_agent};
 pub use protobuf::{EnumOrUnknown, MessageField};
+pub use share::Kind as ShareKind;
 pub use start_failure::Kind as StartFailureKind;
 
 /// Name of the virtio-serial port that carries the channel on QEMU.

@@ -20,7 +20,9 @@ use super::wire::{CHUNK, Cost, Event, Kind, Order};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
-use crate::hypervisor::{Disk, DiskFormat, VmEnd, VmHandle};
+use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
+#[cfg(unix)]
+use crate::net::passt;
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
 use crate::sys;
 
@@ -113,9 +115,11 @@ impl Monitor {
         sender: Sender,
     ) -> Result<Exit> {
         let started = Instant::now();
+        let config = self.plugged_in().await?;
         let backend = self.launch.backend.backend();
-        let starting = backend.start(self.launch.vm.clone()).await;
-        let mut vm = starting.map_err(|e| Failure::cannot("start the VM", e))?;
+        let starting = backend.start(config).await;
+        let mut vm =
+            starting.map_err(|e| Failure::cannot("start the VM", &e).maybe_hint(e.hint()))?;
         let outcome = match self.boot(&mut *vm, started).await {
             Ok(agent) => self.workload(&mut *vm, &agent, stdin, sender).await,
             Err(failure) => Err(failure),
@@ -125,6 +129,23 @@ impl Monitor {
             self.clients.event(Event::Warning(trouble.into())).await;
         }
         outcome
+    }
+
+    /// The VM's configuration with its NICs connected.
+    #[cfg(unix)]
+    async fn plugged_in(&self) -> Result<VmConfig> {
+        let mut config = self.launch.vm.clone();
+        if let Some(program) = &self.launch.network_program {
+            for nic in &mut config.nics {
+                nic.cable = Some(passt::plug_in(program).await?);
+            }
+        }
+        Ok(config)
+    }
+
+    #[cfg(windows)]
+    async fn plugged_in(&self) -> Result<VmConfig> {
+        Ok(self.launch.vm.clone())
     }
 
     async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<Agent> {

@@ -152,22 +152,17 @@ pub(super) fn find(
 }
 
 fn locate(chosen: Option<&Path>, search_path: Option<&OsStr>) -> Result<PathBuf, QemuError> {
-    let is_program = |path: &Path| path.metadata().is_ok_and(|m| platform::is_executable(&m));
     if let Some(path) = chosen {
         // Absolute, because the VM's processes have another working directory.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        return if is_program(&path) { Ok(path) } else { Err(QemuError::BadOverride { path }) };
+        return if super::is_program(&path) {
+            Ok(path)
+        } else {
+            Err(QemuError::BadOverride { path })
+        };
     }
     let program = platform::executable_name(TARGET.0);
-    search_path
-        .into_iter()
-        .flat_map(std::env::split_paths)
-        // An empty or relative entry means the working directory: what is
-        // found there is whatever someone left there.
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join(&program))
-        .find(|path| is_program(path))
-        .ok_or(QemuError::NotFound { program })
+    super::find_program(&program, search_path).ok_or(QemuError::NotFound { program })
 }
 
 /// The version in the first line of `--version`, with or without a packager's

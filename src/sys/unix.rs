@@ -209,6 +209,24 @@ fn close_on_exec_from(first: u32) -> io::Result<()> {
     }
 }
 
+/// This program, to be started again. On Linux also after its file was
+/// replaced or removed.
+pub fn this_program() -> io::Result<std::path::PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => Ok("/proc/self/exe".into()),
+        false => std::env::current_exe(),
+    }
+}
+
+/// Asks a child of ours that was not waited for to end.
+pub fn terminate(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
 /// Signals that a foreground command passes on, by their numbers in the guest,
 /// which is Linux; from the call on they no longer end this process. Inside a
 /// runtime.

@@ -18,13 +18,14 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod network;
 mod options;
 mod pull;
 mod signals;
 mod streams;
 mod volumes;
 
-use support::{Home, Mvm, images, kernel};
+use support::{Home, Mvm, images, is_libkrun, kernel};
 
 /// A home in which busybox and debian:12 only need to be started.
 fn ready() -> Result<Home, String> {

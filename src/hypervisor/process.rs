@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A VMM that is a child of ours: what QEMU and the libkrun runner have in
+//! common.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use fs4::{FileExt, TryLockError};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, ChildStdin, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{Console, VmConfig, VmEnd, VmError, VmId, last_lines};
+use crate::confine::{self, ConfineError, Policy, Subject};
+use crate::sys;
+
+/// What is kept of the VMM's own messages, bytes.
+const MAX_STDERR: usize = 16 << 10;
+/// Lines of them that are shown.
+const LINES: usize = 3;
+
+/// The running child. Dropped, it is killed.
+pub struct Vmm {
+    name: &'static str,
+    pid: u32,
+    child: Child,
+    messages: Option<JoinHandle<String>>,
+    console: Console,
+    end: Option<VmEnd>,
+    /// The VM's writable disks, locked.
+    _disks: Vec<File>,
+}
+
+impl Vmm {
+    /// Starts `command` under a policy. It keeps the descriptors `ends` under
+    /// their numbers; what comes from `console` is copied to the VM's log.
+    pub fn spawn(
+        name: &'static str,
+        mut command: Command,
+        ends: &[OwnedFd],
+        console: UnixStream,
+        config: &VmConfig,
+        (policy, subject): (&Policy, Subject),
+    ) -> Result<Self, VmError> {
+        check_sources(config)?;
+        let disks = lock_disks(config)?;
+        let program = command.as_std().get_program().to_owned();
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        sys::inherit_and_die_with_us(&mut command, ends);
+        let spawned = confine::spawn(&mut command, policy, subject);
+        let (mut child, walls) = spawned.map_err(|e| match e {
+            ConfineError::Spawn(e) if e.kind() == io::ErrorKind::NotFound => {
+                VmError::NotFound(program.display().to_string())
+            }
+            ConfineError::Spawn(e) => VmError::io(format!("start {}", program.display()))(e),
+            other => VmError::io(format!("confine {name}"))(io::Error::other(other)),
+        })?;
+        tracing::debug!(%walls, "{name} is confined");
+        let messages = child.stderr.take().map(|stderr| tokio::spawn(read_messages(stderr)));
+        fs::create_dir_all(&config.log).map_err(VmError::io("make the log directory"))?;
+        let console = Console::start(console, &config.log.join("console.log"))
+            .map_err(VmError::io("write the console's log"))?;
+        let pid = child.id().unwrap_or_default();
+        Ok(Self { name, pid, child, messages, console, end: None, _disks: disks })
+    }
+
+    pub fn id(&self) -> VmId {
+        VmId::Pid(self.pid)
+    }
+
+    pub fn stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.end.is_none() && matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for the child's end, which is a good one if it is a success: then
+    /// it was `when_well`. Cancel safe.
+    pub async fn wait(&mut self, when_well: impl FnOnce() -> VmEnd) -> VmEnd {
+        if let Some(end) = &self.end {
+            return end.clone();
+        }
+        let end = match self.child.wait().await {
+            Ok(status) if status.success() => when_well(),
+            Ok(status) => VmEnd::Crashed(self.explain(status).await),
+            Err(error) => VmEnd::Crashed(error.to_string()),
+        };
+        self.finish(end).await
+    }
+
+    /// Asks by `ask`, and after `grace` kills.
+    pub async fn stop(&mut self, grace: Duration, ask: impl FnOnce(u32)) -> VmEnd {
+        if let Some(end) = &self.end {
+            return end.clone();
+        }
+        if !grace.is_zero() {
+            ask(self.pid);
+            if let Ok(status) = timeout(grace, self.child.wait()).await {
+                tracing::debug!(?status, "{} ended", self.name);
+                return self.finish(VmEnd::Stopped).await;
+            }
+        }
+        let _ = self.child.kill().await;
+        self.finish(VmEnd::Stopped).await
+    }
+
+    async fn finish(&mut self, end: VmEnd) -> VmEnd {
+        self.console.finish().await;
+        self.end = Some(end.clone());
+        end
+    }
+
+    /// The VMM's last words, or at least its status.
+    async fn explain(&mut self, status: ExitStatus) -> String {
+        let said = match self.messages.take() {
+            Some(messages) => messages.await.unwrap_or_default(),
+            None => String::new(),
+        };
+        match last_lines(&said, LINES).join("; ") {
+            text if text.is_empty() => format!("{} ended with {status}", self.name),
+            text => format!("{} ended with {status}: {text}", self.name),
+        }
+    }
+}
+
+/// A connected pair: ours, and the child's.
+pub fn socket_pair() -> Result<(UnixStream, OwnedFd), VmError> {
+    let pair = || {
+        let (ours, theirs) = BlockingStream::pair()?;
+        ours.set_nonblocking(true)?;
+        Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs)))
+    };
+    pair().map_err(VmError::io("make a socket pair"))
+}
+
+/// What a VMM would only stumble over once it runs.
+fn check_sources(config: &VmConfig) -> Result<(), VmError> {
+    let gone = |path: &Path| VmError::NotFound(path.display().to_string());
+    for share in &config.shares {
+        if !share.source.is_dir() {
+            return Err(VmError::ShareGone(share.source.clone()));
+        }
+    }
+    let files = config.disks.iter().flat_map(|disk| disk.parts.iter().chain([&disk.path]));
+    for file in files {
+        fs::metadata(file).map_err(|_| gone(file))?;
+    }
+    Ok(())
+}
+
+/// Two VMs that write to one disk destroy it.
+fn lock_disks(config: &VmConfig) -> Result<Vec<File>, VmError> {
+    let writable = config.disks.iter().filter(|disk| !disk.read_only);
+    let lock = |path: &Path| {
+        let file = File::open(path)?;
+        match FileExt::try_lock(&file) {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    };
+    writable
+        .map(|disk| match lock(&disk.path) {
+            Ok(Some(file)) => Ok(file),
+            Ok(None) => Err(VmError::DiskInUse(disk.path.clone())),
+            Err(error) => Err(VmError::io(format!("lock {}", disk.path.display()))(error)),
+        })
+        .collect()
+}
+
+async fn read_messages(mut stderr: ChildStderr) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+        kept.extend_from_slice(&buffer[..count]);
+        let surplus = kept.len().saturating_sub(MAX_STDERR);
+        kept.drain(..surplus);
+    }
+    String::from_utf8_lossy(&kept).into_owned()
+}
