@@ -17,7 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{ChildStdin, Command};
 
-use super::process::{Vmm, socket_pair};
+use super::process::{Start, Vmm, socket_pair};
 use super::{
     Backend, Capabilities, Channel, Console, Dialing, Disk, DiskFormat, Endpoint, MAX_VCPUS, Nic,
     PreparedRootFs, RootFs, Share, ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId, disks,
@@ -71,17 +71,17 @@ impl Backend for Libkrun {
             ends.push(cable.try_clone().map_err(VmError::io("use the NIC's cable"))?);
         }
         let machine = with_cables(machine, &ends[1..]);
-        let policy = self.policy(&config);
+        let policy = policy(&config);
         let document = serde_json::to_vec(&Config { machine, policy: &policy })
             .map_err(|e| VmError::io("describe the VM")(e.into()))?;
-        let mut vmm = Vmm::spawn(
-            "the VM's runner",
-            command(&config)?,
-            &ends,
-            console,
-            &config,
-            (&policy, Subject::Runner),
-        )?;
+        let start = Start {
+            name: "the VM's runner",
+            command: command(&config)?,
+            ends: &ends,
+            policy,
+            subject: Subject::Runner,
+        };
+        let mut vmm = Vmm::spawn(start, console, &config)?;
         drop(ends);
         let mut stdin = vmm.stdin().ok_or_else(|| {
             VmError::io("reach the runner")(io::Error::from(io::ErrorKind::BrokenPipe))
@@ -90,6 +90,17 @@ impl Backend for Libkrun {
         let _ = stdin.write_all(&document).await;
         Ok(Box::new(Running { vmm, listener: Some(listener), _stdin: stdin }))
     }
+}
+
+/// What libkrun needs beside what the VM does. The network comes by a
+/// descriptor.
+fn policy(config: &VmConfig) -> Policy {
+    let mut policy = config.policy();
+    if cfg!(target_os = "linux") {
+        policy.devices.push("/dev/kvm".into());
+    }
+    policy.sockets.push(config.run.join(SOCKET));
+    policy
 }
 
 /// Our own program again, with nothing of our environment.
@@ -106,14 +117,6 @@ fn command(config: &VmConfig) -> Result<Command, VmError> {
 }
 
 impl Libkrun {
-    /// What the runner keeps of the host when it enters the VM.
-    fn policy(&self, config: &VmConfig) -> Policy {
-        let mut policy = config.policy();
-        policy.devices.push("/dev/kvm".into());
-        policy.sockets.push(config.run.join(SOCKET));
-        policy
-    }
-
     fn machine(&self, config: &VmConfig, serial: RawFd) -> Result<Machine, VmError> {
         let unsupported =
             |capability: String| VmError::Unsupported { backend: "libkrun", capability };
@@ -263,9 +266,11 @@ fn is_from(connection: &UnixStream, runner: u32) -> bool {
 /// Becomes the VM that standard input describes. To be called first of all:
 /// before any thread, and before anything is opened.
 pub fn runner() -> ExitCode {
-    let why = mvm_runner::main(|policy: Policy| {
-        confine::enter(&policy).map(drop).map_err(|e| e.to_string())
-    });
+    let confine = |policy: Policy| match confine::enter(&policy) {
+        Ok(_report) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    let why = mvm_runner::main(confine);
     eprintln!("{why}");
     ExitCode::from(NO_VM)
 }
@@ -275,6 +280,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::confine::GuestUser;
 
     fn config() -> VmConfig {
         VmConfig {
@@ -283,7 +289,7 @@ mod tests {
             memory_mib: 512,
             disks: Vec::new(),
             shares: Vec::new(),
-            guest_user: Default::default(),
+            guest_user: GuestUser::default(),
             nics: Vec::new(),
             kernel: PathBuf::from("/kernel"),
             initramfs: PathBuf::from("/initramfs"),

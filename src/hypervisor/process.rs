@@ -38,31 +38,33 @@ pub struct Vmm {
     _disks: Vec<File>,
 }
 
+/// How a VMM comes to be.
+pub struct Start<'a> {
+    /// As messages name it.
+    pub name: &'static str,
+    pub command: Command,
+    /// Descriptors that it keeps, under their numbers.
+    pub ends: &'a [OwnedFd],
+    pub policy: Policy,
+    pub subject: Subject,
+}
+
 impl Vmm {
-    /// Starts `command` under a policy. It keeps the descriptors `ends` under
-    /// their numbers; what comes from `console` is copied to the VM's log.
+    /// Starts it confined and copies what comes from `console` to the VM's log.
     pub fn spawn(
-        name: &'static str,
-        mut command: Command,
-        ends: &[OwnedFd],
+        start: Start<'_>,
         console: UnixStream,
         config: &VmConfig,
-        (policy, subject): (&Policy, Subject),
     ) -> Result<Self, VmError> {
+        let Start { name, mut command, ends, policy, subject } = start;
         check_sources(config)?;
         let disks = lock_disks(config)?;
         let program = command.as_std().get_program().to_owned();
         command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         sys::inherit_and_die_with_us(&mut command, ends);
-        let spawned = confine::spawn(&mut command, policy, subject);
-        let (mut child, walls) = spawned.map_err(|e| match e {
-            ConfineError::Spawn(e) if e.kind() == io::ErrorKind::NotFound => {
-                VmError::NotFound(program.display().to_string())
-            }
-            ConfineError::Spawn(e) => VmError::io(format!("start {}", program.display()))(e),
-            other => VmError::io(format!("confine {name}"))(io::Error::other(other)),
-        })?;
-        tracing::debug!(%walls, "{name} is confined");
+        let (mut child, report) = confine::spawn(&mut command, &policy, subject)
+            .map_err(|error| not_started(&program.display().to_string(), error))?;
+        tracing::debug!(%report, "{name} is confined");
         let messages = child.stderr.take().map(|stderr| tokio::spawn(read_messages(stderr)));
         fs::create_dir_all(&config.log).map_err(VmError::io("make the log directory"))?;
         let console = Console::start(console, &config.log.join("console.log"))
@@ -133,6 +135,16 @@ impl Vmm {
             text if text.is_empty() => format!("{} ended with {status}", self.name),
             text => format!("{} ended with {status}: {text}", self.name),
         }
+    }
+}
+
+fn not_started(program: &str, error: ConfineError) -> VmError {
+    match error {
+        ConfineError::Spawn(e) if e.kind() == io::ErrorKind::NotFound => {
+            VmError::NotFound(program.to_owned())
+        }
+        ConfineError::Spawn(e) => VmError::io(format!("start {program}"))(e),
+        other => VmError::io(format!("confine {program}"))(io::Error::other(other)),
     }
 }
 

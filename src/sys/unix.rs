@@ -194,21 +194,6 @@ pub fn inherit_and_die_with_us(command: &mut tokio::process::Command, kept: &[Ow
     unsafe { command.pre_exec(before_exec) };
 }
 
-/// Sees to it that no descriptor from this on is inherited by mistake. A system
-/// call only.
-#[cfg(target_os = "linux")]
-fn close_on_exec_from(first: u32) -> io::Result<()> {
-    // SAFETY: numbers only; what is open stays open in this process.
-    let done =
-        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    match io::Error::last_os_error() {
-        _ if done == 0 => Ok(()),
-        // Kernels before 5.11: what this program opens is closed anyway.
-        error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => Ok(()),
-        error => Err(error),
-    }
-}
-
 /// This program, to be started again. On Linux also after its file was
 /// replaced or removed.
 pub fn this_program() -> io::Result<std::path::PathBuf> {
@@ -224,6 +209,21 @@ pub fn terminate(pid: u32) {
     if let Some(pid) = pid {
         // It may have ended by itself.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+/// Sees to it that no descriptor from this on is inherited by mistake. A system
+/// call only.
+#[cfg(target_os = "linux")]
+fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: numbers only; what is open stays open in this process.
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    match io::Error::last_os_error() {
+        _ if done == 0 => Ok(()),
+        // Kernels before 5.11: what this program opens is closed anyway.
+        error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => Ok(()),
+        error => Err(error),
     }
 }
 

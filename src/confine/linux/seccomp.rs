@@ -41,9 +41,10 @@ pub fn for_runner(policy: &Policy) -> Result<Vec<BpfProgram>> {
     allowed.push((libc::SYS_clone, thread_flags()?));
     allowed.push((libc::SYS_socket, families(policy)?));
     let hostile = always(HOSTILE).into_iter().chain(always(EXECUTION)).collect();
+    // In this order: the list does not allow to install another.
     Ok(vec![
-        filter(allowed, ENOSYS, SeccompAction::Allow)?,
         filter(hostile, SeccompAction::Allow, SeccompAction::KillProcess)?,
+        filter(allowed, ENOSYS, SeccompAction::Allow)?,
     ])
 }
 

@@ -177,10 +177,10 @@ mod tests {
             vcpus: 2,
             memory_mib: 512,
             disks: vec![Disk {
-                parts: Vec::new(),
                 serial: "layers".into(),
                 path: "/a,b/\"c\".vmdk".into(),
                 format: DiskFormat::Vmdk,
+                parts: Vec::new(),
                 read_only: true,
                 ephemeral: false,
             }],

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use super::process::{Vmm, socket_pair};
+use super::process::{Start, Vmm, socket_pair};
 use super::{
     Backend, Capabilities, Channel, Console, Dialing, Endpoint, MAX_VCPUS, PreparedRootFs, RootFs,
     ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId, disks,
@@ -83,14 +83,14 @@ impl Backend for Qemu {
             .current_dir(&config.data)
             // Its messages are read.
             .env("LC_ALL", "C");
-        let vmm = Vmm::spawn(
-            "QEMU",
+        let start = Start {
+            name: "QEMU",
             command,
-            &ends,
-            console,
-            &config,
-            (&self.policy(&config), Subject::Program),
-        )?;
+            ends: &ends,
+            policy: self.policy(&config),
+            subject: Subject::Program,
+        };
+        let vmm = Vmm::spawn(start, console, &config)?;
         drop(ends);
         Ok(Box::new(Running { vmm, channel: Some(channel), qmp: Qmp::start(control) }))
     }
