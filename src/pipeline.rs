@@ -20,7 +20,7 @@ use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 #[cfg(unix)]
 use crate::net::{Passt, passt};
 use crate::preflight::{self, Environment, Places, Preflight, Requirements};
-use crate::rootfs::upper;
+use crate::rootfs::{self, upper};
 use crate::spec::{Network, RunSpec};
 use crate::state::{Claim, Dirs, ImageRecord, Phase, Record, SCHEMA, VmStore, now_ms, random_id};
 use crate::sys;
@@ -141,7 +141,7 @@ fn prepare(
     image: &Image,
     claim: &Claim,
 ) -> Result<Launch> {
-    let rootfs = timed("rootfs", || rootfs(dirs, spec, &backend, image, claim))?;
+    let rootfs = timed("rootfs", || make_rootfs(dirs, spec, &backend, image, claim))?;
     let network =
         timed("network", || Ok(provider(spec.network, &backend)?.attach(&claim.record.id)))?;
     let network_program = network.as_ref().and_then(|attachment| attachment.program.clone());
@@ -152,7 +152,7 @@ fn prepare(
         memory_mib: spec.memory_mib,
         disks: rootfs.disks,
         shares,
-        guest_user: GuestUser::default(),
+        guest_user: guest_user(spec, image),
         nics: network.iter().map(|attachment| attachment.nic.clone()).collect(),
         kernel: preflight.kernel.path.clone(),
         initramfs: initramfs(dirs)?,
@@ -182,7 +182,7 @@ fn prepare(
     })
 }
 
-fn rootfs(
+fn make_rootfs(
     dirs: &Dirs,
     spec: &RunSpec,
     backend: &Choice,
@@ -221,6 +221,15 @@ fn shares(spec: &RunSpec, backend: &Choice) -> Result<Vec<Share>> {
         read_only: volume.read_only,
     };
     Ok(spec.volumes.iter().enumerate().map(share).collect())
+}
+
+/// Looked up only where there are files to own.
+fn guest_user(spec: &RunSpec, image: &Image) -> GuestUser {
+    if spec.volumes.is_empty() {
+        return GuestUser::default();
+    }
+    let layers: Vec<PathBuf> = image.layers.iter().map(|layer| layer.path.clone()).collect();
+    rootfs::user::of_workload(spec.user.as_ref().unwrap_or(&image.config.user), &layers)
 }
 
 /// One document for the guest; it reaches it over the channel only.
