@@ -9,7 +9,7 @@
 lab=$top/tests/lab
 
 # Real programs where busybox has none, or one that does less.
-programs=(bash cp docker-registry mount passt setpriv umount unshare)
+programs=(bash cp docker-registry ip mount passt setpriv umount unshare)
 
 # A file or a directory for the tree, with the libraries that it needs. Debug
 # information stays here: nobody reads it there.
@@ -50,10 +50,12 @@ make_disk() { # DISK [FILE...]
 
   cp "$(command -v busybox)" "$tree/bin/busybox"
   for name in $(busybox --list); do ln -s busybox "$tree/bin/$name" 2>/dev/null || :; done
+  # Its shell would take its own applets for the real programs.
+  ln -sf bash "$tree/bin/sh"
   for program in "${programs[@]}"; do
     add "$tree" "$(readlink -f "$(command -v "$program")")" "/usr/bin/$program"
   done
-  for module in virt/lib/irqbypass arch/x86/kvm/kvm arch/x86/kvm/kvm-amd drivers/net/tun drivers/net/dummy \
+  for module in virt/lib/irqbypass arch/x86/kvm/kvm arch/x86/kvm/kvm-amd drivers/net/tun drivers/net/dummy drivers/net/veth \
     fs/fuse/fuse fs/overlayfs/overlay; do
     strip -g -o "$tree/lab/modules/${module##*/}.ko" "$modules/$module.ko"
   done
@@ -139,7 +141,7 @@ script() { # USER? [NAME=VALUE...] -- COMMAND...
 # What everything here needs.
 open_lab() {
   local tool
-  for tool in qemu-system-x86_64 busybox mke2fs docker-registry passt; do
+  for tool in qemu-system-x86_64 busybox mke2fs jq "${programs[@]}"; do
     have $tool || die "$tool is not installed" 'scripts/setup run test'
   done
   kernel=$("$lab/kernel" | tail -n 1)

@@ -9,6 +9,7 @@ mod home;
 mod mvm;
 mod registry;
 mod skip;
+mod slower;
 
 pub use backend::is_libkrun;
 pub use fixture::{Fixtures, initramfs, kernel, tiny_kernel};
@@ -16,6 +17,7 @@ pub use home::Home;
 pub use mvm::{Mvm, Output, Running};
 pub use registry::{Registry, images};
 pub use skip::{boots, skip_because};
+pub use slower::slower;
 
 /// Ends the test as skipped, with a reason that the summary prints.
 #[macro_export]
