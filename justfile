@@ -36,6 +36,10 @@ demo:
 bench *args:
     cargo bench --bench run -- {{args}}
 
+# Write completions and man pages anew, from the command line's definition.
+docs:
+    MVM_BLESS=1 cargo test --locked --lib cli::generated
+
 fmt:
     cargo fmt --all
 
