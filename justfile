@@ -12,7 +12,7 @@ build:
 kernel *args:
     kernel/build {{args}}
 
-# Install packages: build kernel run images test windows.
+# Install packages: build kernel run images test windows macos.
 setup *groups:
     scripts/setup {{groups}}
 
@@ -49,6 +49,9 @@ lint:
 
 check-windows:
     scripts/check-windows
+
+check-macos:
+    scripts/check-macos
 
 # Install mvm for this user.
 install:
