@@ -38,7 +38,7 @@ add() { # TREE SOURCE DESTINATION
 make_disk() { # DISK [FILE...]
   local disk=$1 tree program file name module modules
   shift
-  tree=$(mktemp -d "$cache/lab/.tree-XXXXXX")
+  tree=$work/tree
   modules=$(printf '%s\n' "$kernel"/lib/modules/*/kernel)
   # Debian's layout, so that paths of this machine hold there.
   mkdir -p "$tree"/usr/{bin,lib,lib64} "$tree"/{dev,proc,sys,run,root,etc/ssl/certs,lab/modules,var/tmp,mnt}
@@ -81,7 +81,7 @@ make_initramfs() {
   initramfs=$kernel/initramfs-$key
   [ ! -f "$initramfs" ] || return 0
   modules=$(printf '%s\n' "$kernel"/lib/modules/*/kernel)
-  tree=$(mktemp -d "$cache/lab/.tree-XXXXXX")
+  tree=$work/tree
   mkdir -p "$tree"/{bin,dev,new,modules}
   cp "$(command -v busybox)" "$tree/bin/busybox"
   for module in drivers/virtio/{virtio,virtio_ring,virtio_pci_modern_dev,virtio_pci_legacy_dev,virtio_pci} drivers/block/virtio_blk; do
@@ -138,12 +138,41 @@ script() { # USER? [NAME=VALUE...] -- COMMAND...
   echo
 }
 
-# What everything here needs.
+# What everything here needs: `work`, a directory that ends with the script,
+# and `kernel`, of the machines.
 open_lab() {
   local tool
   for tool in qemu-system-x86_64 busybox mke2fs jq "${programs[@]}"; do
-    have $tool || die "$tool is not installed" 'scripts/setup run test'
+    have "$tool" || die "$tool is not installed" 'scripts/setup lab'
   done
   kernel=$("$lab/kernel" | tail -n 1)
+  # On the file system of what is linked into the tree.
+  work=$(mktemp -d "$cache/lab/.work-XXXXXX")
+  trap close_lab EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
   make_initramfs
+}
+close_lab() {
+  "$top/scripts/registry" stop "$work/server"
+  rm -rf "$work"
+}
+
+# The test images and the guest's kernel, made if they are not there.
+find_fixtures() {
+  fixtures=${MVM_FIXTURES:-$("$top/scripts/fixtures")}
+  # shellcheck disable=SC2034 # used by the scripts that source this
+  guest_kernel=${MVM_KERNEL:-$("$top/kernel/build" | tail -n 1)}
+}
+
+# Pulls images into a home here, which is a minute's work there. What pulled
+# them is the address that the home knows them by.
+pull() { # MVM HOME IMAGE...
+  local mvm=$1 home=$2 image
+  shift 2
+  address=$("$top/scripts/registry" start --storage "$fixtures/registry" "$work/server")
+  for image; do
+    MVM_HOME=$home "$mvm" pull -q "$address/$image" >/dev/null || die "$image cannot be pulled"
+  done
+  "$top/scripts/registry" stop "$work/server"
 }

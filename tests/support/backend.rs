@@ -13,6 +13,7 @@ pub fn is_libkrun() -> bool {
 pub(super) fn backend_of(args: &[OsString], env: &[(String, OsString)]) -> String {
     let flag = args.iter().position(|arg| arg == "--backend").and_then(|at| args.get(at + 1));
     let own = env.iter().rfind(|(name, _)| name == "MVM_BACKEND").map(|(_, value)| value);
+    let own = own.filter(|value| !value.is_empty());
     let usual = OsStr::new(if is_libkrun() { "libkrun" } else { "qemu" });
     flag.or(own).map_or(usual, OsString::as_os_str).to_string_lossy().into_owned()
 }
