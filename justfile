@@ -12,7 +12,7 @@ build:
 kernel *args:
     kernel/build {{args}}
 
-# Install packages: build kernel run images test windows macos.
+# Install packages: build kernel run images test windows macos package.
 setup *groups:
     scripts/setup {{groups}}
 
@@ -52,6 +52,10 @@ check-windows:
 
 check-macos:
     scripts/check-macos
+
+# Make the release archive in dist/.
+package *args:
+    scripts/package {{args}}
 
 # Install mvm for this user.
 install:

@@ -19,6 +19,7 @@ mod hostile;
 mod image;
 mod lifecycle;
 mod options;
+mod package;
 mod pull;
 mod signals;
 mod streams;
