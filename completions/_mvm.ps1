@@ -59,6 +59,7 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from an image for several: linux/amd64')
             [CompletionResult]::new('--kernel', '--kernel', [CompletionResultType]::ParameterName, 'Guest kernel to boot (also: MVM_KERNEL)')
             [CompletionResult]::new('--boot-timeout', '--boot-timeout', [CompletionResultType]::ParameterName, 'Seconds that the guest may take to boot [default: 30; emulated: 180]')
+            [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]')
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
             [CompletionResult]::new('--interactive', '--interactive', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
             [CompletionResult]::new('--rm', '--rm', [CompletionResultType]::ParameterName, 'Remove the VM when it ends, however it ends')
@@ -111,6 +112,7 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         }
         'mvm;doctor' {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print the findings')
+            [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Hypervisor to ask about (also: MVM_BACKEND, config.toml) [default: auto]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

@@ -85,7 +85,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__doctor)
-            opts="-h --format --help"
+            opts="-h --format --backend --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -93,6 +93,10 @@ _mvm() {
             case "${prev}" in
                 --format)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto libkrun qemu" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -297,7 +301,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__run)
-            opts="-i -e -v -w -u -h -m -q --interactive --rm --env --volume --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --boot-timeout --help"
+            opts="-i -e -v -w -u -h -m -q --interactive --rm --env --volume --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --boot-timeout --backend --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -385,6 +389,10 @@ _mvm() {
                     ;;
                 --boot-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto libkrun qemu" -- "${cur}"))
                     return 0
                     ;;
                 *)

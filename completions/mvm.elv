@@ -55,6 +55,7 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand --platform 'Platform to choose from an image for several: linux/amd64'
             cand --kernel 'Guest kernel to boot (also: MVM_KERNEL)'
             cand --boot-timeout 'Seconds that the guest may take to boot [default: 30; emulated: 180]'
+            cand --backend 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]'
             cand -i 'Pass stdin to the command'
             cand --interactive 'Pass stdin to the command'
             cand --rm 'Remove the VM when it ends, however it ends'
@@ -101,6 +102,7 @@ set edit:completion:arg-completer[mvm] = {|@words|
         }
         &'mvm;doctor'= {
             cand --format 'How to print the findings'
+            cand --backend 'Hypervisor to ask about (also: MVM_BACKEND, config.toml) [default: auto]'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

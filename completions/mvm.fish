@@ -53,6 +53,9 @@ never\t''"
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l platform -d 'Platform to choose from an image for several: linux/amd64' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l kernel -d 'Guest kernel to boot (also: MVM_KERNEL)' -r -F
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l boot-timeout -d 'Seconds that the guest may take to boot [default: 30; emulated: 180]' -r
+complete -c mvm -n "__fish_mvm_using_subcommand run" -l backend -d 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]' -r -f -a "auto\t'libkrun where the host runs guests in hardware, else QEMU'
+libkrun\t''
+qemu\t''"
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s i -l interactive -d 'Pass stdin to the command'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l rm -d 'Remove the VM when it ends, however it ends'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s q -l quiet -d 'Do not show how the pull goes on'
@@ -77,6 +80,9 @@ complete -c mvm -n "__fish_mvm_using_subcommand rm" -s f -l force -d 'Kill those
 complete -c mvm -n "__fish_mvm_using_subcommand rm" -s h -l help -d 'Print help'
 complete -c mvm -n "__fish_mvm_using_subcommand doctor" -l format -d 'How to print the findings' -r -f -a "table\t''
 json\t'One JSON object for each line'"
+complete -c mvm -n "__fish_mvm_using_subcommand doctor" -l backend -d 'Hypervisor to ask about (also: MVM_BACKEND, config.toml) [default: auto]' -r -f -a "auto\t'libkrun where the host runs guests in hardware, else QEMU'
+libkrun\t''
+qemu\t''"
 complete -c mvm -n "__fish_mvm_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull images ps stop rm doctor help" -f -a "run" -d 'Create a VM from an image and run a command in it'
 complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull images ps stop rm doctor help" -f -a "pull" -d 'Pull an image from a registry'

@@ -63,7 +63,12 @@ macro_rules! with_hint {
     )*};
 }
 
-with_hint!(crate::image::Error, crate::image::ReferenceError, crate::preflight::PreflightError);
+with_hint!(
+    crate::hypervisor::VmError,
+    crate::image::Error,
+    crate::image::ReferenceError,
+    crate::preflight::PreflightError
+);
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -3,6 +3,8 @@
 
 pub mod agent;
 pub mod cli;
+pub mod config;
+pub mod confine;
 pub mod error;
 pub mod hypervisor;
 pub mod image;

@@ -9,15 +9,18 @@ use std::time::{Duration, Instant};
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MessageField};
 
+use crate::confine::GuestUser;
 use crate::error::{Failure, Result};
 use crate::hypervisor::{
-    self, Choice, LayerDisk, MAX_VCPUS, PreparedRootFs, RootFs, Share, VmConfig,
+    self, Choice, LayerDisk, MAX_VCPUS, PreparedRootFs, RootFs, Share, ShareKind, VmConfig, Wish,
 };
 use crate::image::{Image, LayerImage, Progress, PullOptions, PullPolicy, Reference, Store};
 use crate::monitor::{self, Event, Launch};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
-use crate::preflight::{self, Environment, Places, Preflight, QemuNeed, Requirements};
-use crate::rootfs::upper;
+#[cfg(unix)]
+use crate::net::{Passt, passt};
+use crate::preflight::{self, Environment, Places, Preflight, Requirements};
+use crate::rootfs::{self, upper};
 use crate::spec::{Network, RunSpec};
 use crate::state::{Claim, Dirs, ImageRecord, Phase, Record, SCHEMA, VmStore, now_ms, random_id};
 use crate::sys;
@@ -54,11 +57,12 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
 
 /// Can this host do it, and with what.
 fn check(dirs: &Dirs, spec: &RunSpec) -> Result<(Preflight, Choice)> {
+    let wish = Wish::of(spec.backend, dirs)?;
     let requirements = Requirements {
         ram_mib: spec.memory_mib,
         vcpus: spec.vcpus(),
         max_vcpus: MAX_VCPUS,
-        qemu: QemuNeed::Always,
+        qemu: wish.qemu_need(),
         kernel: spec.kernel.clone(),
         environment: Environment::of_process(),
     };
@@ -67,10 +71,10 @@ fn check(dirs: &Dirs, spec: &RunSpec) -> Result<(Preflight, Choice)> {
     for warning in &preflight.warnings {
         eprintln!("warning: {warning}\nhint: {}", warning.hint());
     }
+    let backend = hypervisor::choose(&preflight.facts, &wish)?;
     if let Some(notice) = preflight::emulation_notice(&preflight.facts.hypervisor) {
         eprintln!("{notice}");
     }
-    let backend = hypervisor::choose(&preflight)?;
     Ok((preflight, backend))
 }
 
@@ -117,7 +121,7 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, backend: &Choice) -> Resul
         backend: backend.backend().name().into(),
         vcpus: spec.vcpus(),
         memory_mib: spec.memory_mib,
-        network: provider(spec.network).name().into(),
+        network: spec.network.name().into(),
         auto_remove: spec.auto_remove,
         phase: Phase::Creating,
         started_ms: None,
@@ -137,8 +141,10 @@ fn prepare(
     image: &Image,
     claim: &Claim,
 ) -> Result<Launch> {
-    let rootfs = timed("rootfs", || rootfs(dirs, spec, &backend, image, claim))?;
-    let network = timed("network", || Ok(provider(spec.network).attach(&claim.record.id)))?;
+    let rootfs = timed("rootfs", || make_rootfs(dirs, spec, &backend, image, claim))?;
+    let network =
+        timed("network", || Ok(provider(spec.network, &backend)?.attach(&claim.record.id)))?;
+    let network_program = network.as_ref().and_then(|attachment| attachment.program.clone());
     let shares = shares(spec, &backend)?;
     let vm = VmConfig {
         name: claim.record.name.clone(),
@@ -146,6 +152,7 @@ fn prepare(
         memory_mib: spec.memory_mib,
         disks: rootfs.disks,
         shares,
+        guest_user: guest_user(spec, image),
         nics: network.iter().map(|attachment| attachment.nic.clone()).collect(),
         kernel: preflight.kernel.path.clone(),
         initramfs: initramfs(dirs)?,
@@ -155,7 +162,8 @@ fn prepare(
         run: dirs.vm_runtime(&claim.record.id),
         log: claim.directory().to_owned(),
     };
-    let init = init_config(spec, &claim.record, rootfs.guest, &vm.shares, network);
+    let kind = backend.backend().capabilities().share_kind;
+    let init = init_config(spec, &claim.record, rootfs.guest, &vm.shares, network, kind);
     let default_window = match preflight.accelerated() {
         true => BOOT_WINDOW,
         false => EMULATED_BOOT_WINDOW,
@@ -166,6 +174,7 @@ fn prepare(
         id: claim.record.id.clone(),
         backend,
         vm,
+        network_program,
         boot_window_ms: u64::try_from(boot_window.as_millis()).unwrap_or(u64::MAX),
         stdin: spec.stdin,
         init,
@@ -173,7 +182,7 @@ fn prepare(
     })
 }
 
-fn rootfs(
+fn make_rootfs(
     dirs: &Dirs,
     spec: &RunSpec,
     backend: &Choice,
@@ -193,10 +202,7 @@ fn rootfs(
         read_only: false,
         ephemeral: spec.auto_remove,
     };
-    backend
-        .backend()
-        .prepare_rootfs(&rootfs, claim.directory())
-        .map_err(|e| Failure::new(e.to_string()))
+    backend.backend().prepare_rootfs(&rootfs, claim.directory()).map_err(Failure::from)
 }
 
 fn shares(spec: &RunSpec, backend: &Choice) -> Result<Vec<Share>> {
@@ -217,6 +223,15 @@ fn shares(spec: &RunSpec, backend: &Choice) -> Result<Vec<Share>> {
     Ok(spec.volumes.iter().enumerate().map(share).collect())
 }
 
+/// Looked up only where there are files to own.
+fn guest_user(spec: &RunSpec, image: &Image) -> GuestUser {
+    if spec.volumes.is_empty() {
+        return GuestUser::default();
+    }
+    let layers: Vec<PathBuf> = image.layers.iter().map(|layer| layer.path.clone()).collect();
+    rootfs::user::of_workload(spec.user.as_ref().unwrap_or(&image.config.user), &layers)
+}
+
 /// One document for the guest; it reaches it over the channel only.
 fn init_config(
     spec: &RunSpec,
@@ -224,8 +239,14 @@ fn init_config(
     root: mvm_proto::RootFs,
     shares: &[Share],
     network: Option<Attachment>,
+    kind: ShareKind,
 ) -> InitConfig {
+    let kind = match kind {
+        ShareKind::NineP => mvm_proto::ShareKind::NINE_P,
+        ShareKind::VirtioFs => mvm_proto::ShareKind::VIRTIO_FS,
+    };
     let mount = |(share, volume): (&Share, &crate::spec::Volume)| mvm_proto::Share {
+        kind: kind.into(),
         tag: share.tag.clone(),
         target: volume.target.clone(),
         read_only: volume.read_only,
@@ -245,10 +266,31 @@ fn init_config(
     }
 }
 
-fn provider(network: Network) -> Box<dyn Provider> {
+#[cfg(unix)]
+fn user_network() -> Option<Box<dyn Provider>> {
+    let program = preflight::find_program(passt::PROGRAM, std::env::var_os("PATH").as_deref())?;
+    Some(Box::new(Passt { program }))
+}
+
+#[cfg(windows)]
+fn user_network() -> Option<Box<dyn Provider>> {
+    None
+}
+
+/// The hypervisor's own user-mode network, or else one that is installed.
+fn provider(network: Network, backend: &Choice) -> Result<Box<dyn Provider>> {
+    let backend = backend.backend();
     match network {
-        Network::None => Box::new(NoNetwork),
-        Network::User => Box::new(HypervisorUser),
+        Network::None => Ok(Box::new(NoNetwork)),
+        Network::User if backend.capabilities().user_network => Ok(Box::new(HypervisorUser)),
+        Network::User => match user_network() {
+            Some(provider) => Ok(provider),
+            None => Err(Failure::new(format!(
+                "the {} backend needs passt for --network user, and it is not installed",
+                backend.name()
+            ))
+            .hint("install the package passt, or use --network none or --backend qemu")),
+        },
     }
 }
 

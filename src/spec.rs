@@ -8,6 +8,7 @@ use std::time::Duration;
 use mvm_proto::Process;
 
 use crate::error::{Failure, Result};
+use crate::hypervisor::BackendName;
 use crate::image::{ImageConfig, Platform, PullPolicy};
 
 /// RAM of a VM when nothing else is said.
@@ -40,6 +41,7 @@ pub struct RunSpec {
     pub platform: Option<Platform>,
     pub kernel: Option<PathBuf>,
     pub boot_window: Option<Duration>,
+    pub backend: Option<BackendName>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,16 @@ pub struct Volume {
 pub enum Network {
     None,
     User,
+}
+
+impl Network {
+    /// As `--network` and records name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::User => "user",
+        }
+    }
 }
 
 impl RunSpec {
@@ -125,6 +137,7 @@ pub mod tests {
             platform: None,
             kernel: None,
             boot_window: None,
+            backend: None,
         }
     }
 

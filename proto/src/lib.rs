@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What host and guest agree on: messages, constants, the handshake and the
-//! multiplexer of the one byte stream between them. It knows no hypervisor and
-//! opens no file or socket.
+//! multiplexer of the one byte stream between them, and who a user is. It knows
+//! no hypervisor and opens no file or socket.
 
 pub mod hello;
 pub mod mux;
+pub mod users;
 
 #[allow(clippy::all, missing_docs)]
 mod generated {
@@ -14,6 +15,7 @@ mod generated {
 pub use generated::agent::*;
 pub use generated::agent_ttrpc::{Agent, AgentClient, create_agent};
 pub use protobuf::{EnumOrUnknown, MessageField};
+pub use share::Kind as ShareKind;
 pub use start_failure::Kind as StartFailureKind;
 
 /// Name of the virtio-serial port that carries the channel on QEMU.

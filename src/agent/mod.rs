@@ -16,7 +16,7 @@ use ttrpc::asynchronous::Client;
 use ttrpc::asynchronous::transport::Socket;
 use ttrpc::context;
 
-use crate::hypervisor::Channel;
+use crate::hypervisor::Dialing;
 
 /// How long the guest may take for one request that waits for nothing.
 const CALL: Duration = Duration::from_secs(60);
@@ -47,14 +47,13 @@ type Result<T> = std::result::Result<T, AgentError>;
 
 impl Agent {
     /// Waits for the guest to dial in and report, `window` at most.
-    pub async fn accept(
-        mut channel: Box<dyn Channel>,
-        nonce: Nonce,
-        window: Duration,
-    ) -> Result<Self> {
-        timeout(window, hello::greet(&mut channel, nonce))
-            .await
-            .map_err(|_| AgentError::Silent(window))??;
+    pub async fn accept(dialing: Dialing, nonce: Nonce, window: Duration) -> Result<Self> {
+        let greeting = async {
+            let mut channel = dialing.await.map_err(|_| AgentError::Closed)?;
+            hello::greet(&mut channel, nonce).await?;
+            Ok::<_, AgentError>(channel)
+        };
+        let channel = timeout(window, greeting).await.map_err(|_| AgentError::Silent(window))??;
         let opener = mux::host(channel);
         let control = opener.open(mux::CONTROL).await.map_err(|_| AgentError::Closed)?;
         let client = AgentClient::new(Client::new(Socket::new(control)));

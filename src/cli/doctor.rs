@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::format::Format;
 use crate::error::{Failure, Result};
-use crate::hypervisor::MAX_VCPUS;
-use crate::preflight::{Environment, Finding, Places, QemuNeed, Requirements, Status, report};
+use crate::hypervisor::{self, BackendName, MAX_VCPUS, Wish};
+use crate::preflight::{Environment, Finding, HostFacts, Places, Requirements, Status, report};
 use crate::state::Dirs;
 
 /// Check this host and say how to fix what is wrong
@@ -18,24 +18,44 @@ pub struct DoctorArgs {
     /// How to print the findings
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+    /// Hypervisor to ask about (also: MVM_BACKEND, config.toml) [default: auto]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub backend: Option<BackendName>,
 }
 
 /// Measures anew and prints the report. 1 if a run would refuse.
 pub fn run(dirs: &Dirs, args: &DoctorArgs) -> Result<u8> {
+    let wish = Wish::of(args.backend, dirs)?;
     let requirements = Requirements {
         ram_mib: crate::spec::DEFAULT_MEMORY_MIB,
         vcpus: 1,
         max_vcpus: MAX_VCPUS,
-        qemu: QemuNeed::Always,
+        qemu: wish.qemu_need(),
         kernel: None,
         environment: Environment::of_process(),
     };
     let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
-    let findings = report(&requirements, places);
+    let (facts, mut findings) = report(&requirements, places);
+    findings.insert(0, backend(&facts, &wish));
     let mut text = Vec::new();
     render(&findings, args.format, &mut text).map_err(|e| Failure::cannot("write", e))?;
     super::print(&String::from_utf8_lossy(&text))?;
     Ok(u8::from(!is_fit(&findings)))
+}
+
+/// Which backend a run would take, and why.
+fn backend(facts: &HostFacts, wish: &Wish) -> Finding {
+    let finding = |status, detail, hint| Finding { name: "backend", status, detail, hint };
+    match hypervisor::choose(facts, wish) {
+        Ok(choice) => {
+            let backend = choice.backend();
+            let emulated = backend.capabilities().emulated;
+            let how = if emulated { "emulating, which is slow" } else { "in hardware" };
+            let detail = format!("{}, {how} (by {})", backend.name(), wish.by);
+            finding(if emulated { Status::Warn } else { Status::Ok }, detail, None)
+        }
+        Err(failure) => finding(Status::Fail, failure.message, failure.hint),
+    }
 }
 
 fn is_fit(findings: &[Finding]) -> bool {

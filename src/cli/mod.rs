@@ -19,6 +19,8 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::error::{Failure, MVM_FAILED, Result};
+#[cfg(unix)]
+use crate::hypervisor::libkrun;
 use crate::monitor;
 use crate::state::Dirs;
 
@@ -49,6 +51,10 @@ enum Command {
 
 /// Parses, runs, and turns the outcome into the process's status.
 pub fn main() -> ExitCode {
+    #[cfg(unix)]
+    if std::env::args_os().nth(1).is_some_and(|word| word == libkrun::COMMAND) {
+        return libkrun::runner();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::values;
 use crate::error::{Failure, Result};
+use crate::hypervisor::BackendName;
 use crate::image::{self, Platform, PullPolicy};
 use crate::pipeline;
 use crate::rootfs::upper;
@@ -85,6 +86,9 @@ pub struct RunArgs {
     /// Seconds that the guest may take to boot [default: 30; emulated: 180]
     #[arg(long, value_parser = values::seconds, value_name = "SECONDS")]
     boot_timeout: Option<Duration>,
+    /// Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]
+    #[arg(long, value_enum, value_name = "NAME")]
+    backend: Option<BackendName>,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -156,6 +160,7 @@ fn spec(args: RunArgs) -> Result<RunSpec> {
         platform: platform(args.platform.as_deref())?,
         kernel: args.kernel,
         boot_window: args.boot_timeout,
+        backend: args.backend,
     })
 }
 

@@ -6,9 +6,17 @@
 mod choice;
 mod console;
 #[cfg(unix)]
+mod disks;
+#[cfg(unix)]
+pub mod libkrun;
+mod policy;
+#[cfg(unix)]
+mod process;
+#[cfg(unix)]
 pub mod qemu;
 
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +24,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use choice::{Choice, choose};
+use crate::confine::GuestUser;
+pub use choice::{BackendName, By, Choice, Wish, choose};
 pub use console::{Console, last_lines};
 use mvm_proto::hello::Nonce;
 
@@ -50,7 +59,7 @@ pub trait VmHandle: Send {
     fn is_alive(&mut self) -> bool;
 
     /// The byte stream to the agent, once; the guest's hello comes first on it.
-    fn channel(&mut self) -> Option<Box<dyn Channel>>;
+    fn channel(&mut self) -> Option<Dialing>;
 
     /// What the guest printed on its console.
     fn console(&self) -> &Console;
@@ -69,6 +78,9 @@ pub trait VmHandle: Send {
 /// A duplex byte stream to the guest.
 pub trait Channel: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Channel for T {}
+
+/// The channel, as soon as the guest has dialled.
+pub type Dialing = Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Channel>>> + Send>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VmId {
@@ -120,11 +132,28 @@ pub enum VmError {
     Unavailable { what: String, window: Duration },
     #[error("the {backend} backend does not support {capability}")]
     Unsupported { backend: &'static str, capability: String },
+    #[error("the shared directory {} is gone", .0.display())]
+    ShareGone(PathBuf),
+    #[error("another VM writes to the disk {}", .0.display())]
+    DiskInUse(PathBuf),
     #[error("cannot {what}: {source}")]
     Io { what: String, source: std::io::Error },
 }
 
 impl VmError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound(_) => Some("mvm doctor says what this host has".into()),
+            Self::ShareGone(path) => {
+                Some(format!("make {} again, or run without this volume", path.display()))
+            }
+            Self::DiskInUse(_) => Some("mvm ps shows what runs; mvm stop ends it".into()),
+            Self::Unsupported { .. } => Some("--backend qemu may do it".into()),
+            _ => None,
+        }
+    }
+
     #[cfg(unix)]
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
@@ -167,6 +196,9 @@ pub struct VmConfig {
     pub memory_mib: u64,
     pub disks: Vec<Disk>,
     pub shares: Vec<Share>,
+    /// Whom the files of a share belong to in the guest if they are the host
+    /// user's, who is not root.
+    pub guest_user: GuestUser,
     pub nics: Vec<Nic>,
     /// ELF on x86_64, Image on aarch64.
     pub kernel: PathBuf,
@@ -195,6 +227,8 @@ pub struct Disk {
     /// virtio-blk serial, at most 20 characters.
     pub serial: String,
     pub path: PathBuf,
+    /// The files that a descriptor at `path` refers to.
+    pub parts: Vec<PathBuf>,
     pub format: DiskFormat,
     pub read_only: bool,
     /// Its contents need not survive a crash of the host.
@@ -217,11 +251,15 @@ pub struct Share {
     pub read_only: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Nic {
     /// aa:bb:cc:dd:ee:ff
     pub mac: String,
     pub endpoint: Endpoint,
+    /// Our end of the cable of `Endpoint::Stream`, plugged in by the monitor.
+    #[cfg(unix)]
+    #[serde(skip)]
+    pub cable: Option<std::sync::Arc<std::os::fd::OwnedFd>>,
 }
 
 /// The host's end of a NIC's cable.
@@ -230,4 +268,7 @@ pub struct Nic {
 pub enum Endpoint {
     /// The hypervisor's own user-mode network (`Capabilities::user_network`).
     HypervisorUser,
+    /// A connected stream socket; each frame follows its length, four bytes in
+    /// network order.
+    Stream,
 }

@@ -3,6 +3,7 @@
 //! on no disk and in no argument: it holds the workload's environment.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mvm_proto::{InitConfig, Process};
@@ -25,6 +26,8 @@ pub struct Launch {
     pub id: String,
     pub backend: Choice,
     pub vm: VmConfig,
+    /// What the VM's NIC is connected to, if that is a process of its own.
+    pub network_program: Option<PathBuf>,
     /// How long the guest may take from power-on to its hello.
     pub boot_window_ms: u64,
     /// The command sends stdin.

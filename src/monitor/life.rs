@@ -20,7 +20,9 @@ use super::wire::{CHUNK, Cost, Event, Kind, Order};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
-use crate::hypervisor::{Disk, DiskFormat, VmEnd, VmHandle};
+use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
+#[cfg(unix)]
+use crate::net::passt;
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
 use crate::sys;
 
@@ -113,9 +115,11 @@ impl Monitor {
         sender: Sender,
     ) -> Result<Exit> {
         let started = Instant::now();
+        let config = self.plugged_in().await?;
         let backend = self.launch.backend.backend();
-        let starting = backend.start(self.launch.vm.clone()).await;
-        let mut vm = starting.map_err(|e| Failure::cannot("start the VM", e))?;
+        let starting = backend.start(config).await;
+        let mut vm =
+            starting.map_err(|e| Failure::cannot("start the VM", &e).maybe_hint(e.hint()))?;
         let outcome = match self.boot(&mut *vm, started).await {
             Ok(agent) => self.workload(&mut *vm, &agent, stdin, sender).await,
             Err(failure) => Err(failure),
@@ -125,6 +129,23 @@ impl Monitor {
             self.clients.event(Event::Warning(trouble.into())).await;
         }
         outcome
+    }
+
+    /// The VM's configuration with its NICs connected.
+    #[cfg(unix)]
+    async fn plugged_in(&self) -> Result<VmConfig> {
+        let mut config = self.launch.vm.clone();
+        if let Some(program) = &self.launch.network_program {
+            for nic in &mut config.nics {
+                nic.cable = Some(passt::plug_in(program).await?);
+            }
+        }
+        Ok(config)
+    }
+
+    #[cfg(windows)]
+    async fn plugged_in(&self) -> Result<VmConfig> {
+        Ok(self.launch.vm.clone())
     }
 
     async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<Agent> {
@@ -216,7 +237,14 @@ impl Monitor {
         outputs: &Outputs,
     ) -> Result<Exit> {
         let mut ending = pin!(agent.wait(MAIN_PROCESS));
+        let mut deadline: Option<tokio::time::Instant> = None;
         loop {
+            let overdue = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 exit = &mut ending => return match exit {
                     Ok(exit) => Ok(exit),
@@ -225,7 +253,17 @@ impl Monitor {
                 end = vm.wait() => return Err(explain_crash(&end, &vm.console().tail())),
                 Some(order) = self.orders.recv() => {
                     self.stopping |= matches!(order, Order::Stop { .. });
+                    if let Some(due) = due(&order) {
+                        let due = tokio::time::Instant::now() + due;
+                        deadline = Some(deadline.map_or(due, |earlier| earlier.min(due)));
+                    }
                     carry_out(order, agent, outputs);
+                }
+                // The guest does not even do what it is killed for.
+                () = overdue => {
+                    tracing::warn!("the guest does not obey: the VM is ended");
+                    vm.stop(END).await;
+                    return Ok(killed());
                 }
             }
         }
@@ -346,6 +384,20 @@ fn save_last(claim: Claim, disks: &[Disk]) -> Result<()> {
         }
         claim.save()
     })
+}
+
+/// How long after an order to end the workload must have ended.
+fn due(order: &Order) -> Option<Duration> {
+    match order {
+        Order::Stop { grace_ms } => Duration::from_millis(*grace_ms).checked_add(END),
+        Order::Signal(SIGKILL) => Some(END),
+        _ => None,
+    }
+}
+
+/// The end of a workload that went with its VM.
+fn killed() -> Exit {
+    Exit { code: 128 + SIGKILL, signal: SIGKILL, ..Exit::default() }
 }
 
 /// The guest's word on an exit code, capped to what a process can have.

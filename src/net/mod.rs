@@ -2,10 +2,16 @@
 //! The VM's way to the network. A provider gives it an Ethernet endpoint and
 //! says what the guest is to be configured with; no provider, no device.
 
+#[cfg(unix)]
+pub mod passt;
 mod user;
+
+use std::path::PathBuf;
 
 use crate::hypervisor::Nic;
 
+#[cfg(unix)]
+pub use passt::Passt;
 pub use user::HypervisorUser;
 
 /// What gives VMs a network.
@@ -22,6 +28,8 @@ pub struct Attachment {
     pub nic: Nic,
     pub guest: mvm_proto::Network,
     pub nameservers: Vec<String>,
+    /// The program at the other end of the cable of `Endpoint::Stream`.
+    pub program: Option<PathBuf>,
 }
 
 /// `--network none`: off means that there is no device.

@@ -6,11 +6,11 @@
 use super::{Attachment, Provider};
 use crate::hypervisor::{Endpoint, Nic};
 
-/// Addresses of QEMU's user-mode network (`-netdev user` defaults).
-const ADDRESS: &str = "10.0.2.15";
-const GATEWAY: &str = "10.0.2.2";
-const NAMESERVER: &str = "10.0.2.3";
-const PREFIX: u32 = 24;
+/// The same with every provider: those of QEMU's user-mode network (`-netdev user`).
+pub(super) const ADDRESS: &str = "10.0.2.15";
+pub(super) const GATEWAY: &str = "10.0.2.2";
+pub(super) const NAMESERVER: &str = "10.0.2.3";
+pub(super) const PREFIX: u32 = 24;
 const MTU: u32 = 1500;
 
 pub struct HypervisorUser;
@@ -23,22 +23,28 @@ impl Provider for HypervisorUser {
     fn attach(&self, vm_id: &str) -> Option<Attachment> {
         let mac = mac_of(vm_id);
         Some(Attachment {
-            guest: mvm_proto::Network {
-                mac: mac.clone(),
-                address: ADDRESS.into(),
-                prefix: PREFIX,
-                gateway: GATEWAY.into(),
-                mtu: MTU,
-                ..Default::default()
-            },
-            nic: Nic { mac, endpoint: Endpoint::HypervisorUser },
+            guest: guest(&mac),
+            nic: Nic { mac, endpoint: Endpoint::HypervisorUser, cable: None },
             nameservers: vec![NAMESERVER.into()],
+            program: None,
         })
     }
 }
 
+/// What the guest's interface is configured with.
+pub(super) fn guest(mac: &str) -> mvm_proto::Network {
+    mvm_proto::Network {
+        mac: mac.to_owned(),
+        address: ADDRESS.into(),
+        prefix: PREFIX,
+        gateway: GATEWAY.into(),
+        mtu: MTU,
+        ..Default::default()
+    }
+}
+
 /// A locally administered address of the VM's own, from its hexadecimal ID.
-fn mac_of(vm_id: &str) -> String {
+pub(super) fn mac_of(vm_id: &str) -> String {
     let digits: Vec<char> = vm_id.chars().take(10).collect();
     let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
     format!("52:{}", pairs.join(":"))

@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::cache::HostCache;
 use super::checks;
 use super::error::{PreflightError, Warning};
-use super::{Freshness, Places, QemuNeed, Requirements, host, online_cpus, platform, qemu};
+use super::{
+    Freshness, HostFacts, Places, QemuNeed, Requirements, host, online_cpus, platform, qemu,
+};
 use crate::kernel;
 
 /// One line of the report.
@@ -59,7 +61,7 @@ impl Finding {
 
 /// Everything [`super::check`] looks at, measured anew; what was measured is
 /// remembered for the next run.
-pub fn report(requirements: &Requirements, places: Places<'_>) -> Vec<Finding> {
+pub fn report(requirements: &Requirements, places: Places<'_>) -> (HostFacts, Vec<Finding>) {
     let mut cache = HostCache::default();
     let (verdict, tsc_khz) = host(&mut cache, Freshness::Now);
     let qemu = qemu::find(
@@ -71,6 +73,17 @@ pub fn report(requirements: &Requirements, places: Places<'_>) -> Vec<Finding> {
     // Where it cannot be stored, the directory's own finding says why.
     let _ = cache.store(places.cache);
 
+    let memory = platform::memory();
+    let facts = HostFacts {
+        hypervisor: verdict.clone(),
+        tsc_khz,
+        cpus: online_cpus(),
+        mem_total_mib: memory.map(|memory| memory.total_mib),
+        mem_available_mib: memory.and_then(|memory| memory.available_mib),
+        disk_free: platform::disk_free(places.data).ok(),
+        qemu: qemu.as_ref().ok().cloned(),
+    };
+
     let mut findings = Vec::new();
     let status = if verdict.is_usable() { Status::Ok } else { Status::Warn };
     findings.push(Finding::new("hypervisor", status, verdict.detail()).hint(verdict.hint()));
@@ -80,7 +93,11 @@ pub fn report(requirements: &Requirements, places: Places<'_>) -> Vec<Finding> {
             Finding::new("qemu", Status::Ok, detail)
         }
         Err(error) => {
-            let needed = requirements.qemu == QemuNeed::Always || !verdict.is_usable();
+            let needed = match requirements.qemu {
+                QemuNeed::Always => true,
+                QemuNeed::WithoutHardware => !verdict.is_usable(),
+                QemuNeed::Never => false,
+            };
             let status = if needed { Status::Fail } else { Status::Info };
             Finding::new("qemu", status, error.to_string()).hint(error.hint())
         }
@@ -103,7 +120,7 @@ pub fn report(requirements: &Requirements, places: Places<'_>) -> Vec<Finding> {
         }
         Err(error) => Finding::new("disk", Status::Warn, format!("free space unknown: {error}")),
     });
-    findings.push(match platform::memory() {
+    findings.push(match memory {
         Some(memory) => {
             let available = memory
                 .available_mib
@@ -114,12 +131,12 @@ pub fn report(requirements: &Requirements, places: Places<'_>) -> Vec<Finding> {
         }
         None => Finding::new("memory", Status::Warn, "the system does not tell its size"),
     });
-    let cpus = online_cpus();
+    let cpus = facts.cpus;
     let vcpus = checks::vcpus(requirements.vcpus, cpus, requirements.max_vcpus);
     findings.push(Finding::of("cpus", vcpus, format!("{cpus} usable")));
     if let Some(khz) = tsc_khz {
         let detail = format!("time stamp counter at {}.{:03} MHz", khz / 1000, khz % 1000);
         findings.push(Finding::new("clock", Status::Info, detail));
     }
-    findings
+    (facts, findings)
 }

@@ -26,7 +26,7 @@ use macos as platform;
 #[cfg(windows)]
 use windows as platform;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::kernel::{self, GuestKernel};
@@ -56,6 +56,8 @@ pub enum QemuNeed {
     Always,
     /// Another backend runs the VM if there is hardware virtualization.
     WithoutHardware,
+    /// Another backend runs the VM, or nothing does.
+    Never,
 }
 
 /// What the environment has a say in.
@@ -113,7 +115,7 @@ pub struct HostFacts {
     pub mem_available_mib: Option<u64>,
     /// Free bytes for the data directory.
     pub disk_free: Option<u64>,
-    /// `None` only if there is no need for it (`QemuNeed::WithoutHardware`).
+    /// `None` only if there is no need for it.
     pub qemu: Option<Qemu>,
 }
 
@@ -167,6 +169,7 @@ pub fn check(requirements: &Requirements, places: Places<'_>) -> Result<Prefligh
     let qemu = match (qemu, requirements.qemu) {
         (Ok(qemu), _) => Some(qemu),
         (Err(_), QemuNeed::WithoutHardware) if hypervisor.is_usable() => None,
+        (Err(_), QemuNeed::Never) => None,
         (Err(error), _) => return Err(error.into()),
     };
     Ok(Preflight {
@@ -221,6 +224,22 @@ fn kernel_search<'a>(requirements: &'a Requirements, places: Places<'a>) -> kern
 /// bound to some, or limited in a container.
 fn online_cpus() -> u32 {
     std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(1))
+}
+
+/// A program by its file name in `search_path`, which is `PATH`.
+pub fn find_program(name: &str, search_path: Option<&OsStr>) -> Option<PathBuf> {
+    search_path
+        .into_iter()
+        .flat_map(std::env::split_paths)
+        // An empty or relative entry means the working directory: what is
+        // found there is whatever someone left there.
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join(name))
+        .find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| platform::is_executable(&metadata))
 }
 
 /// `path`, or the nearest of its ancestors that exists.

@@ -25,11 +25,18 @@ const TARGET: (&str, &str) = ("qemu-system-x86_64", "microvm");
 #[cfg(target_arch = "aarch64")]
 const TARGET: (&str, &str) = ("qemu-system-aarch64", "virt");
 
+/// QEMU's own filter of system calls (Linux, and not in every build): no
+/// programs, no other users, no obsolete calls, no scheduling.
+pub const SANDBOX: [&str; 2] =
+    ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"];
+
 /// A QEMU that mvm can use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Qemu {
     pub path: PathBuf,
     pub version: Version,
+    /// It takes [`SANDBOX`].
+    pub sandbox: bool,
 }
 
 /// Major, minor, micro.
@@ -130,33 +137,32 @@ pub(super) fn find(
     if version < OLDEST {
         return Err(QemuError::TooOld { path, version });
     }
-    let machines = ask(&path, &["-machine", "help"]).map_err(unrunnable)?;
+    let help = ["-machine", "help"];
+    let (machines, sandbox) = match ask(&path, &[SANDBOX, help].concat()) {
+        Ok(machines) => (machines, true),
+        Err(_) => (ask(&path, &help).map_err(unrunnable)?, false),
+    };
     if !has_machine(&machines, TARGET.1) {
         let machine = TARGET.1.to_owned();
         return Err(QemuError::NoMachine { path, machine });
     }
-    let found = Qemu { path, version };
+    let found = Qemu { path, version, sandbox };
     *entry = Some(QemuEntry { found: found.clone(), size: metadata.len(), modified_nanos });
     Ok(found)
 }
 
 fn locate(chosen: Option<&Path>, search_path: Option<&OsStr>) -> Result<PathBuf, QemuError> {
-    let is_program = |path: &Path| path.metadata().is_ok_and(|m| platform::is_executable(&m));
     if let Some(path) = chosen {
         // Absolute, because the VM's processes have another working directory.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        return if is_program(&path) { Ok(path) } else { Err(QemuError::BadOverride { path }) };
+        return if super::is_program(&path) {
+            Ok(path)
+        } else {
+            Err(QemuError::BadOverride { path })
+        };
     }
     let program = platform::executable_name(TARGET.0);
-    search_path
-        .into_iter()
-        .flat_map(std::env::split_paths)
-        // An empty or relative entry means the working directory: what is
-        // found there is whatever someone left there.
-        .filter(|dir| dir.is_absolute())
-        .map(|dir| dir.join(&program))
-        .find(|path| is_program(path))
-        .ok_or(QemuError::NotFound { program })
+    super::find_program(&program, search_path).ok_or(QemuError::NotFound { program })
 }
 
 /// The version in the first line of `--version`, with or without a packager's
@@ -303,6 +309,7 @@ mod tests {
             for _ in 0..3 {
                 let found = find(None, Some(dir.path().as_os_str()), &mut entry).unwrap();
                 assert_eq!((&found.path, found.version), (&path, Version(8, 1, 2)));
+                assert!(found.sandbox);
             }
             let log = || fs::read_to_string(dir.path().join("log")).unwrap();
             assert_eq!(log().lines().count(), 2);
@@ -310,6 +317,19 @@ mod tests {
             let found = find(None, Some(dir.path().as_os_str()), &mut entry).unwrap();
             assert_eq!(found.version, Version(10, 1, 2));
             assert_eq!(log().lines().count(), 4);
+        }
+
+        #[test]
+        fn without_a_sandbox_it_is_used_all_the_same() {
+            let dir = tempfile::tempdir().unwrap();
+            let body = format!(
+                "case $1 in --version) echo 'QEMU emulator version 8.1.2';; -sandbox) exit 1;; \
+                 *) echo '{}  a machine';; esac",
+                TARGET.1
+            );
+            let path = program(dir.path(), &body);
+            let found = find(Some(&path), None, &mut None).unwrap();
+            assert!(!found.sandbox);
         }
 
         #[test]

@@ -106,7 +106,7 @@ fn a_run_believes_the_cache_and_doctor_does_not() {
     let run = home.check(&requirements).unwrap();
     assert_eq!(run.facts.hypervisor, lie);
 
-    let findings = report(&requirements, home.places());
+    let (_, findings) = report(&requirements, home.places());
     assert!(!findings[0].detail.contains("remembered"));
     let run = home.check(&requirements).unwrap();
     assert_ne!(run.facts.hypervisor, lie);
@@ -180,7 +180,7 @@ fn qemu_is_needed_without_hardware_only() {
 #[test]
 fn doctor_goes_through_to_the_end() {
     let home = Home::new();
-    let findings = report(&home.requirements(), home.places());
+    let (_, findings) = report(&home.requirements(), home.places());
     let names: Vec<_> = findings.iter().map(|finding| finding.name).collect();
     let expected = [
         "hypervisor",

@@ -183,12 +183,15 @@ fn copy_range(
     Ok(())
 }
 
-/// Lets a child keep these descriptors under the same numbers and, on Linux,
-/// ends the child when the thread that starts it ends.
+/// Lets a child keep these descriptors under the same numbers, on Linux no
+/// others beyond the standard ones, and there ends the child when the thread
+/// that starts it ends.
 pub fn inherit_and_die_with_us(command: &mut tokio::process::Command, kept: &[OwnedFd]) {
     use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
     let kept: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
     let before_exec = move || {
+        #[cfg(target_os = "linux")]
+        close_on_exec_from(3)?;
         for &fd in &kept {
             // SAFETY: runs in the child between fork and exec, where the
             // descriptors that the caller owned at the fork are still open.
@@ -202,6 +205,39 @@ pub fn inherit_and_die_with_us(command: &mut tokio::process::Command, kept: &[Ow
     // SAFETY: the closure makes system calls only and allocates nothing, which
     // is what may be done between fork and exec.
     unsafe { command.pre_exec(before_exec) };
+}
+
+/// This program, to be started again. On Linux also after its file was
+/// replaced or removed.
+pub fn this_program() -> io::Result<std::path::PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => Ok("/proc/self/exe".into()),
+        false => std::env::current_exe(),
+    }
+}
+
+/// Asks a child of ours that was not waited for to end.
+pub fn terminate(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+/// Sees to it that no descriptor from this on is inherited by mistake. A system
+/// call only.
+#[cfg(target_os = "linux")]
+fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: numbers only; what is open stays open in this process.
+    let done =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    match io::Error::last_os_error() {
+        _ if done == 0 => Ok(()),
+        // Kernels before 5.11: what this program opens is closed anyway.
+        error if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => Ok(()),
+        error => Err(error),
+    }
 }
 
 /// Signals that a foreground command passes on, by their numbers in the guest,

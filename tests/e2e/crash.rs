@@ -5,7 +5,7 @@
 use rustix::process::Signal;
 
 use crate::support::{Home, Running};
-use crate::{image, need, ready};
+use crate::{image, is_libkrun, need, ready};
 
 /// A VM that waits to be ended, without --rm.
 fn waiting(home: &Home, name: &str) -> Running {
@@ -15,6 +15,11 @@ fn waiting(home: &Home, name: &str) -> Running {
         .spawn();
     running.wait_for_stdout("ready\n");
     running
+}
+
+/// A word of the VMM's command line.
+fn vmm() -> &'static str {
+    if is_libkrun() { "__runner" } else { "qemu-system" }
 }
 
 #[test]
@@ -45,13 +50,25 @@ fn of_the_monitor() {
 }
 
 #[test]
-fn of_qemu() {
+fn of_the_vmm() {
     let home = need!(ready());
     let running = waiting(&home, "powerless");
-    home.process("qemu-system").kill();
+    home.process(vmm()).kill();
     running.finish().status(125).stderr_has("error:");
     home.is_quiet();
     home.mvm(["ps", "-a"]).run().status(0).stdout_has("powerless");
     home.mvm(["rm", "powerless"]).run().status(0);
     assert!(home.vms().is_empty());
+}
+
+#[test]
+fn a_frozen_vm_is_stopped_the_hard_way() {
+    let home = need!(ready());
+    let running = waiting(&home, "frozen");
+    home.process(vmm()).freeze();
+    // No answer to the agent's request, nor to the one to kill.
+    home.mvm(["stop", "-t", "1", "frozen"]).run().status(0).stdout("frozen\n");
+    running.finish().status(137);
+    home.is_quiet();
+    home.mvm(["ps", "-a"]).run().status(0).stdout_has("Exited (137)");
 }

@@ -18,6 +18,7 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod network;
 mod options;
 mod package;
 mod pull;
@@ -25,7 +26,7 @@ mod signals;
 mod streams;
 mod volumes;
 
-use support::{Home, Mvm, images, kernel};
+use support::{Home, Mvm, images, is_libkrun, kernel};
 
 /// A home in which busybox and debian:12 only need to be started.
 fn ready() -> Result<Home, String> {

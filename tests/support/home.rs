@@ -23,7 +23,8 @@ pub struct Home {
     mounted: bool,
 }
 
-/// A process that names the home in its arguments or environment.
+/// A process that names the home in its arguments or environment, or works
+/// in it.
 #[derive(Debug)]
 pub struct Process {
     pub pid: i32,
@@ -32,8 +33,16 @@ pub struct Process {
 
 impl Process {
     pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid).expect("a pid");
-        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process(pid, signal);
     }
 }
 
@@ -112,8 +121,9 @@ impl Home {
                 // A process that is gone has neither; a zombie is gone.
                 let command = fs::read(entry.path().join("cmdline")).ok()?;
                 let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+                let directory = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
                 let command_line = String::from_utf8_lossy(&command).replace('\0', " ");
-                (names(&command) || names(&environment))
+                (names(&command) || names(&environment) || directory.starts_with(self.path()))
                     .then(|| Process { pid, command: command_line.trim().to_owned() })
             })
             .collect()

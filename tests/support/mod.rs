@@ -3,12 +3,14 @@
 //! that nothing is left behind. It knows the command line and nothing else of
 //! the program.
 
+mod backend;
 mod fixture;
 mod home;
 mod mvm;
 mod registry;
 mod skip;
 
+pub use backend::is_libkrun;
 pub use fixture::{Fixtures, initramfs, kernel, tiny_kernel};
 pub use home::Home;
 pub use mvm::{Mvm, Output, Running};

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::super::{Disk, DiskFormat, Share, VmConfig};
 use super::{Accelerator, Qemu};
+use crate::preflight::qemu::SANDBOX;
 
 /// The child's ends of the socket pairs, by number.
 pub struct Descriptors {
@@ -29,6 +30,9 @@ impl Descriptors {
 pub fn arguments(qemu: &Qemu, config: &VmConfig, fds: &Descriptors) -> Vec<OsString> {
     let mut line = Line::default();
     line.words(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    if qemu.sandbox {
+        line.words(SANDBOX);
+    }
     // ACPI off: with it on the devices come from tables instead of the command
     // line. The RTC stays: without one the kernel waits a second for it.
     let machine = match qemu.accelerator {
@@ -164,6 +168,7 @@ fn double_commas(text: &OsStr) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::confine::GuestUser;
     use std::path::PathBuf;
 
     fn config() -> VmConfig {
@@ -175,10 +180,12 @@ mod tests {
                 serial: "layers".into(),
                 path: "/a,b/\"c\".vmdk".into(),
                 format: DiskFormat::Vmdk,
+                parts: Vec::new(),
                 read_only: true,
                 ephemeral: false,
             }],
             shares: vec![Share { tag: "v0".into(), source: "/x,y".into(), read_only: true }],
+            guest_user: GuestUser::default(),
             nics: Vec::new(),
             kernel: "/k".into(),
             initramfs: "/i".into(),
@@ -191,7 +198,7 @@ mod tests {
     }
 
     fn line(accelerator: Accelerator) -> Vec<String> {
-        let qemu = Qemu { program: "qemu".into(), accelerator };
+        let qemu = Qemu { program: "qemu".into(), accelerator, sandbox: true };
         let fds = Descriptors { channel: 3, console: 4, control: 5 };
         let words = arguments(&qemu, &config(), &fds);
         words.into_iter().map(|w| w.into_string().unwrap()).collect()
@@ -202,6 +209,11 @@ mod tests {
         let line = line(Accelerator::Kvm).join("\n");
         assert!(line.contains(r#""filename":"/a,b/\"c\".vmdk""#), "{line}");
         assert!(line.contains("readonly=on,path=/x,,y\n"), "{line}");
+    }
+
+    #[test]
+    fn qemu_filters_its_own_calls_if_it_can() {
+        assert!(line(Accelerator::Kvm).join(" ").contains("-sandbox on,obsolete=deny,"));
     }
 
     #[test]

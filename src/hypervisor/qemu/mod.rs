@@ -6,44 +6,33 @@
 mod command;
 mod qmp;
 
-use std::fs;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStderr};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
+use super::process::{Start, Vmm, socket_pair};
 use super::{
-    Backend, Capabilities, Channel, Console, Disk, DiskFormat, Endpoint, MAX_VCPUS, PreparedRootFs,
-    RootFs, ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId,
+    Backend, Capabilities, Channel, Console, Dialing, Endpoint, MAX_VCPUS, PreparedRootFs, RootFs,
+    ShareKind, VmConfig, VmEnd, VmError, VmHandle, VmId, disks,
 };
-use crate::rootfs::layers;
-use crate::sys;
+use crate::confine::{self, Policy, Subject};
 use command::Descriptors;
-use mvm_proto::DEVICE_BY_SERIAL;
 use qmp::Qmp;
 
 /// `acpi=off` leaves the microvm machine 8 virtio-mmio transports; layers,
 /// upper and the serial bus take 3, a NIC 1.
 const MAX_SHARES: usize = 4;
-/// What is kept of the VMM's own messages, bytes.
-const MAX_STDERR: usize = 16 << 10;
-
-const LAYERS: &str = "layers";
-const UPPER: &str = "upper";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Qemu {
     pub program: PathBuf,
     pub accelerator: Accelerator,
+    /// It can filter its own system calls.
+    pub sandbox: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,35 +64,7 @@ impl Backend for Qemu {
     }
 
     fn prepare_rootfs(&self, rootfs: &RootFs, directory: &Path) -> Result<PreparedRootFs, VmError> {
-        let mut disks = Vec::new();
-        let mut table = Vec::new();
-        if !rootfs.layers.is_empty() {
-            let path = directory.join("layers.vmdk");
-            table = layers::write_descriptor(&path, &rootfs.layers)
-                .map_err(VmError::io("lay out the layers' disk"))?;
-            disks.push(Disk {
-                serial: LAYERS.into(),
-                path,
-                format: DiskFormat::Vmdk,
-                read_only: true,
-                ephemeral: false,
-            });
-        }
-        disks.push(Disk {
-            serial: UPPER.into(),
-            path: rootfs.upper.clone(),
-            format: DiskFormat::Raw,
-            read_only: false,
-            ephemeral: rootfs.ephemeral,
-        });
-        let guest = mvm_proto::RootFs {
-            layers_device: format!("{DEVICE_BY_SERIAL}{LAYERS}"),
-            layers: table,
-            upper_device: format!("{DEVICE_BY_SERIAL}{UPPER}"),
-            read_only: rootfs.read_only,
-            ..Default::default()
-        };
-        Ok(PreparedRootFs { disks, guest })
+        disks::prepare(rootfs, directory)
     }
 
     async fn start(&self, config: VmConfig) -> Result<Box<dyn VmHandle>, VmError> {
@@ -119,35 +80,42 @@ impl Backend for Qemu {
         command
             .args(&arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
             .current_dir(&config.data)
             // Its messages are read.
-            .env("LC_ALL", "C")
-            .kill_on_drop(true);
-        sys::inherit_and_die_with_us(&mut command, &ends);
-        let mut child = command.spawn().map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => VmError::NotFound(self.program.display().to_string()),
-            _ => VmError::io(format!("start {}", self.program.display()))(e),
-        })?;
+            .env("LC_ALL", "C");
+        let start = Start {
+            name: "QEMU",
+            command,
+            ends: &ends,
+            policy: self.policy(&config),
+            subject: Subject::Program,
+        };
+        let vmm = Vmm::spawn(start, console, &config)?;
         drop(ends);
-        let messages = child.stderr.take().map(|stderr| tokio::spawn(read_messages(stderr)));
-        fs::create_dir_all(&config.log).map_err(VmError::io("make the log directory"))?;
-        let console = Console::start(console, &config.log.join("console.log"))
-            .map_err(VmError::io("write the console's log"))?;
-        Ok(Box::new(Running {
-            pid: child.id().unwrap_or_default(),
-            child,
-            channel: Some(Box::new(channel)),
-            console,
-            qmp: Qmp::start(control),
-            messages,
-            end: None,
-        }))
+        Ok(Box::new(Running { vmm, channel: Some(channel), qmp: Qmp::start(control) }))
     }
 }
 
 impl Qemu {
+    /// What this QEMU needs beside what the VM does: itself, and the network
+    /// where it is the VM's.
+    fn policy(&self, config: &VmConfig) -> Policy {
+        /// Where the resolver's configuration may lead.
+        const NAMES: [&str; 3] = ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"];
+        let mut policy = config.policy();
+        policy.read.extend(confine::library_places(&self.program));
+        policy.execute.push(self.program.clone());
+        policy.execute.extend(confine::loader_of(&self.program));
+        if self.accelerator == Accelerator::Kvm {
+            policy.devices.push("/dev/kvm".into());
+        }
+        if !config.nics.is_empty() {
+            policy.host_network = true;
+            policy.read.extend(NAMES.map(PathBuf::from));
+        }
+        policy
+    }
+
     fn check(&self, config: &VmConfig) -> Result<(), VmError> {
         let unsupported = |capability: String| VmError::Unsupported { backend: "qemu", capability };
         if cfg!(not(target_arch = "x86_64")) {
@@ -169,41 +137,29 @@ impl Qemu {
     }
 }
 
-fn socket_pair() -> Result<(UnixStream, OwnedFd), VmError> {
-    let pair = || {
-        let (ours, theirs) = BlockingStream::pair()?;
-        ours.set_nonblocking(true)?;
-        Ok((UnixStream::from_std(ours)?, OwnedFd::from(theirs)))
-    };
-    pair().map_err(VmError::io("make a socket pair"))
-}
-
 struct Running {
-    pid: u32,
-    child: Child,
-    channel: Option<Box<dyn Channel>>,
-    console: Console,
+    vmm: Vmm,
+    channel: Option<UnixStream>,
     qmp: Qmp,
-    messages: Option<JoinHandle<String>>,
-    end: Option<VmEnd>,
 }
 
 #[async_trait]
 impl VmHandle for Running {
     fn id(&self) -> VmId {
-        VmId::Pid(self.pid)
+        self.vmm.id()
     }
 
     fn is_alive(&mut self) -> bool {
-        self.end.is_none() && matches!(self.child.try_wait(), Ok(None))
+        self.vmm.is_alive()
     }
 
-    fn channel(&mut self) -> Option<Box<dyn Channel>> {
-        self.channel.take()
+    fn channel(&mut self) -> Option<Dialing> {
+        let channel: Box<dyn Channel> = Box::new(self.channel.take()?);
+        Some(Box::pin(std::future::ready(Ok(channel))))
     }
 
     fn console(&self) -> &Console {
-        &self.console
+        self.vmm.console()
     }
 
     fn trouble(&self) -> Option<&'static str> {
@@ -211,62 +167,12 @@ impl VmHandle for Running {
     }
 
     async fn wait(&mut self) -> VmEnd {
-        if let Some(end) = &self.end {
-            return end.clone();
-        }
-        let status = self.child.wait().await;
-        let end = match status {
-            Ok(status) if status.success() && !self.qmp.was_quit() => VmEnd::Guest,
-            Ok(status) if status.success() => VmEnd::Stopped,
-            Ok(status) => VmEnd::Crashed(self.explain(&status.to_string()).await),
-            Err(error) => VmEnd::Crashed(error.to_string()),
-        };
-        self.finish(end).await
+        let qmp = &self.qmp;
+        self.vmm.wait(|| if qmp.was_quit() { VmEnd::Stopped } else { VmEnd::Guest }).await
     }
 
     async fn stop(&mut self, grace: Duration) -> VmEnd {
-        if let Some(end) = &self.end {
-            return end.clone();
-        }
-        if !grace.is_zero() {
-            self.qmp.quit();
-            if let Ok(status) = timeout(grace, self.child.wait()).await {
-                tracing::debug!(?status, "QEMU quit");
-                return self.finish(VmEnd::Stopped).await;
-            }
-        }
-        let _ = self.child.kill().await;
-        self.finish(VmEnd::Stopped).await
+        let qmp = &self.qmp;
+        self.vmm.stop(grace, |_| qmp.quit()).await
     }
-}
-
-impl Running {
-    async fn finish(&mut self, end: VmEnd) -> VmEnd {
-        self.console.finish().await;
-        self.end = Some(end.clone());
-        end
-    }
-
-    /// The VMM's last words, or at least its status.
-    async fn explain(&mut self, status: &str) -> String {
-        let said = match self.messages.take() {
-            Some(messages) => messages.await.unwrap_or_default(),
-            None => String::new(),
-        };
-        match super::last_lines(&said, 3).join("; ") {
-            text if text.is_empty() => format!("QEMU ended with {status}"),
-            text => format!("QEMU ended with {status}: {text}"),
-        }
-    }
-}
-
-async fn read_messages(mut stderr: ChildStderr) -> String {
-    let mut kept = Vec::new();
-    let mut buffer = [0; 4096];
-    while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
-        kept.extend_from_slice(&buffer[..count]);
-        let surplus = kept.len().saturating_sub(MAX_STDERR);
-        kept.drain(..surplus);
-    }
-    String::from_utf8_lossy(&kept).into_owned()
 }

@@ -14,7 +14,8 @@ pub(super) const DIRENT: usize = 12;
 /// A chunk that is a hole.
 pub(super) const HOLE: u32 = u32::MAX;
 
-const SUPER: usize = 1024;
+/// Where the superblock is in the first block.
+pub(super) const SUPER: usize = 1024;
 const MAGIC: u32 = 0xE0F5_E1E2;
 const COMPAT_CHECKSUM_AND_MTIME: u32 = 0x3;
 const INCOMPAT_CHUNKED: u32 = 0x4;

@@ -15,6 +15,7 @@ mod image;
 mod index;
 mod path;
 mod pax;
+mod read;
 mod resolve;
 mod sink;
 mod source;
@@ -29,6 +30,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 pub use error::{LayerError, Name};
+pub use read::{Node, Reader};
 
 use build::Builder;
 use entry::Entries;
