@@ -53,6 +53,10 @@ check-windows:
 check-macos:
     scripts/check-macos
 
+# On a Mac: sign a build with what Hypervisor.framework asks for.
+sign *args:
+    scripts/sign {{args}}
+
 # Make the release archive in dist/.
 package *args:
     scripts/package {{args}}

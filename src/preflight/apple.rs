@@ -123,6 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn what_we_sign_with_is_what_we_look_for() {
+        for list in [
+            include_str!("../../packaging/macos/mvm.entitlements"),
+            include_str!("../../packaging/macos/mvm-system-libkrun.entitlements"),
+        ] {
+            assert!(is_entitled(list), "{list}");
+            // The kernel's parser of these takes no comments.
+            assert!(!list.contains("<!--"), "{list}");
+        }
+    }
+
+    #[test]
     fn an_entitlement_is_set_and_not_only_named() {
         assert!(is_entitled(ENTITLED));
         assert!(is_entitled("<key>com.apple.security.hypervisor</key>\n\t<true/>"));
