@@ -12,7 +12,7 @@ build:
 kernel *args:
     kernel/build {{args}}
 
-# Install packages: build kernel run images test lab windows macos.
+# Install packages: build kernel run images test lab libkrun windows macos package.
 setup *groups:
     scripts/setup {{groups}}
 
@@ -56,6 +56,14 @@ check-windows:
 
 check-macos:
     scripts/check-macos
+
+# On a Mac: sign a build with what Hypervisor.framework asks for.
+sign *args:
+    scripts/sign {{args}}
+
+# Make the release archive in dist/.
+package *args:
+    scripts/package {{args}}
 
 # Install mvm for this user.
 install:

@@ -50,13 +50,33 @@ pub fn build_init(workspace: &Path, target_dir: &Path, arch: &str) -> Result<Pat
             build.env_remove(&name);
         }
     }
-    build.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS.join("\u{1f}"));
+    build.env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace, target_dir).join("\u{1f}"));
     let output = build.output().map_err(|e| format!("run cargo: {e}"))?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
         return Err(format!("building mvm-init for {triple}: {}\n{words}", output.status));
     }
     Ok(target_dir.join(triple).join(PROFILE).join("mvm-init"))
+}
+
+/// With the places of this machine named as on any other: what is built
+/// elsewhere from the same source has the same bytes.
+fn rustflags(workspace: &Path, target_dir: &Path) -> Vec<String> {
+    let mut flags: Vec<String> = RUSTFLAGS.map(str::to_owned).into();
+    let home = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo"));
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home);
+    let named = [
+        (cargo_home.as_deref(), "cargo"),
+        (Some(workspace), "mvm"),
+        // Last, since it may be within the one before.
+        (Some(target_dir), "target"),
+    ];
+    for (place, name) in named {
+        if let Some(place) = place.and_then(Path::to_str) {
+            flags.push(format!("--remap-path-prefix={place}={name}"));
+        }
+    }
+    flags
 }
 
 /// The initramfs: init, the directories it mounts on, and the two devices

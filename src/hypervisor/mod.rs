@@ -262,6 +262,18 @@ pub struct Nic {
     pub cable: Option<std::sync::Arc<std::os::fd::OwnedFd>>,
 }
 
+impl Nic {
+    /// Not plugged in yet.
+    pub fn new(mac: String, endpoint: Endpoint) -> Self {
+        Self {
+            mac,
+            endpoint,
+            #[cfg(unix)]
+            cable: None,
+        }
+    }
+}
+
 /// The host's end of a NIC's cable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

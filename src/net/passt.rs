@@ -38,7 +38,7 @@ impl Provider for Passt {
         let mac = mac_of(vm_id);
         Some(Attachment {
             guest: guest(&mac),
-            nic: Nic { mac, endpoint: Endpoint::Stream, cable: None },
+            nic: Nic::new(mac, Endpoint::Stream),
             nameservers: vec![NAMESERVER.into()],
             program: Some(self.program.clone()),
         })

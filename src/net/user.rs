@@ -24,7 +24,7 @@ impl Provider for HypervisorUser {
         let mac = mac_of(vm_id);
         Some(Attachment {
             guest: guest(&mac),
-            nic: Nic { mac, endpoint: Endpoint::HypervisorUser, cable: None },
+            nic: Nic::new(mac, Endpoint::HypervisorUser),
             nameservers: vec![NAMESERVER.into()],
             program: None,
         })

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::Verdict;
 use super::qemu::QemuError;
 use crate::kernel::KernelError;
 
@@ -27,6 +28,9 @@ pub enum PreflightError {
     Kernel(#[from] KernelError),
     #[error(transparent)]
     Qemu(#[from] QemuError),
+    /// Neither way is open, and the better one may be the easier to open.
+    #[error("{}, and there is no QEMU to emulate with: {qemu}", hypervisor.reason())]
+    NoHypervisor { hypervisor: Verdict, qemu: QemuError },
 }
 
 /// What is wrong with one of mvm's directories.
@@ -58,6 +62,10 @@ impl PreflightError {
             PreflightError::Vcpus { max, .. } => Some(format!("ask for at most --cpus {max}")),
             PreflightError::Kernel(error) => error.hint(),
             PreflightError::Qemu(error) => error.hint(),
+            PreflightError::NoHypervisor { hypervisor, qemu } => {
+                let fixes: Vec<_> = hypervisor.hint().into_iter().chain(qemu.hint()).collect();
+                Some(fixes.join("; or "))
+            }
         }
     }
 }

@@ -6,7 +6,9 @@ mod kvm;
 mod tsc;
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use rustix::fs::Access;
 
@@ -14,7 +16,7 @@ use super::Verdict;
 use super::cache::{Anchor, Tsc};
 use super::checks::Memory;
 
-pub(super) use super::unix::{directory_facts, disk_free, executable_name, is_executable, is_ours};
+pub(super) use super::unix::{directory_facts, executable_name, is_executable, is_ours};
 
 const KVM: &str = "/dev/kvm";
 
@@ -56,6 +58,13 @@ pub(super) fn clocks() -> Option<Anchor> {
     tsc::clocks()
 }
 
+/// Bytes that this user can still write on the file system of `path`, or of
+/// its nearest ancestor that exists.
+pub(super) fn disk_free(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(super::existing_ancestor(path))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// Physical memory.
 pub(super) fn memory() -> Option<Memory> {
     parse_meminfo(&fs::read_to_string("/proc/meminfo").ok()?)
@@ -74,6 +83,12 @@ fn parse_meminfo(text: &str) -> Option<Memory> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn disk_of_a_directory_to_be() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(disk_free(&dir.path().join("x/y")).unwrap() > 0);
+    }
 
     #[test]
     fn meminfo() {

@@ -3,6 +3,8 @@
 //! typed and comes with its fix. Nothing here changes the host, except for the
 //! file that remembers what was found out.
 
+#[cfg(any(target_os = "macos", test))]
+mod apple;
 mod cache;
 mod checks;
 mod error;
@@ -170,6 +172,9 @@ pub fn check(requirements: &Requirements, places: Places<'_>) -> Result<Prefligh
         (Ok(qemu), _) => Some(qemu),
         (Err(_), QemuNeed::WithoutHardware) if hypervisor.is_usable() => None,
         (Err(_), QemuNeed::Never) => None,
+        (Err(qemu), QemuNeed::WithoutHardware) => {
+            return Err(PreflightError::NoHypervisor { hypervisor, qemu });
+        }
         (Err(error), _) => return Err(error.into()),
     };
     Ok(Preflight {

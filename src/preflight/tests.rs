@@ -173,7 +173,13 @@ fn qemu_is_needed_without_hardware_only() {
         };
         let cache = HostCache { boot: Boot::now(verdict, None), ..HostCache::default() };
         cache.store(&home.cache).unwrap();
-        assert_eq!(home.check(&requirements).is_ok(), usable);
+        let checked = home.check(&requirements);
+        assert_eq!(checked.is_ok(), usable);
+        if let Err(error) = checked {
+            let (words, hint) = (error.to_string(), error.hint().unwrap());
+            assert!(words.starts_with("KVM opens but interprets guests, and "), "{words}");
+            assert!(hint.contains("nested virtualization") && hint.contains("install QEMU"));
+        }
     }
 }
 

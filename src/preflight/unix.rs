@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Directories, owners and disks, the same on Linux and macOS.
+//! Directories and owners, the same on Linux and macOS.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -73,13 +73,6 @@ fn writable(path: &Path) -> Result<(), DirectoryProblem> {
     }
 }
 
-/// Bytes that this user can still write on the file system of `path`, or of
-/// its nearest ancestor that exists.
-pub(super) fn disk_free(path: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(super::existing_ancestor(path))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,12 +108,6 @@ mod tests {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o500)).unwrap();
         let facts = directory_facts(&dir.path().join("mvm"));
         assert_eq!(facts.writable, Err(DirectoryProblem::NotWritable));
-    }
-
-    #[test]
-    fn disk_of_a_directory_to_be() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(disk_free(&dir.path().join("x/y")).unwrap() > 0);
     }
 
     #[test]

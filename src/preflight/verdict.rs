@@ -22,6 +22,8 @@ pub enum Verdict {
     Interpreted { micros_per_10k: u64 },
     /// It opens and then fails.
     Broken { why: String },
+    /// The interface is there, and not for this program or on this system.
+    Unfit { why: String, hint: String },
     /// mvm has no backend for this platform's hypervisor yet, so it was not
     /// asked.
     NotYet { what: String },
@@ -44,6 +46,7 @@ impl Verdict {
             Verdict::NoPermission { .. } => format!("no permission to open {INTERFACE}"),
             Verdict::Interpreted { .. } => "KVM opens but interprets guests".into(),
             Verdict::Broken { why } => format!("{INTERFACE} fails: {why}"),
+            Verdict::Unfit { why, .. } => why.clone(),
             Verdict::NotYet { what } => what.clone(),
         }
     }
@@ -70,7 +73,9 @@ impl Verdict {
     pub fn hint(&self) -> Option<String> {
         match self {
             Verdict::Usable { .. } | Verdict::NotYet { .. } => None,
-            Verdict::Absent { hint } | Verdict::NoPermission { hint, .. } => Some(hint.clone()),
+            Verdict::Absent { hint }
+            | Verdict::NoPermission { hint, .. }
+            | Verdict::Unfit { hint, .. } => Some(hint.clone()),
             Verdict::Interpreted { .. } => Some(
                 "this host is itself a virtual machine without nested virtualization: \
                  turn it on in the outer hypervisor, or use a bare-metal host"
@@ -128,6 +133,7 @@ mod tests {
             Verdict::Usable { micros_per_10k: None },
             Verdict::NoPermission { group: Some("kvm".into()), hint: "x".into() },
             Verdict::Broken { why: "y".into() },
+            Verdict::Unfit { why: "y".into(), hint: "x".into() },
         ] {
             let text = serde_json::to_string(&verdict).unwrap();
             assert_eq!(serde_json::from_str::<Verdict>(&text).unwrap(), verdict);

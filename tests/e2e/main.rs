@@ -21,6 +21,7 @@ mod image;
 mod lifecycle;
 mod network;
 mod options;
+mod package;
 mod pull;
 mod signals;
 mod streams;

@@ -286,7 +286,7 @@ mod tests {
             }
             Verdict::Broken { .. } => {}
             Verdict::Absent { .. } | Verdict::NoPermission { .. } => assert!(opens.is_err()),
-            Verdict::NotYet { .. } => panic!("Linux has KVM"),
+            Verdict::NotYet { .. } | Verdict::Unfit { .. } => panic!("Linux has KVM"),
         }
         if let Verdict::Usable { .. } | Verdict::Interpreted { .. } = verdict {
             let mut guest = Guest::new(&Kvm::new().unwrap()).unwrap();
