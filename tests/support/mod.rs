@@ -3,6 +3,7 @@
 //! that nothing is left behind. It knows the command line and nothing else of
 //! the program.
 
+mod account;
 mod backend;
 mod fixture;
 mod home;
@@ -10,6 +11,7 @@ mod mvm;
 mod registry;
 mod skip;
 
+pub use account::Account;
 pub use backend::is_libkrun;
 pub use fixture::{Fixtures, initramfs, kernel, tiny_kernel};
 pub use home::Home;

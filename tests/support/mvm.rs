@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Home, boots, kernel};
+use super::{Account, Home, boots};
 
 /// Enough for an emulated boot on two busy CPUs.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -23,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[must_use]
 pub struct Mvm<'home> {
     directory: PathBuf,
+    account: Account,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     stdin: Option<Vec<u8>>,
@@ -32,12 +33,13 @@ pub struct Mvm<'home> {
 
 impl<'home> Mvm<'home> {
     pub fn new(home: &'home Home) -> Self {
-        Self::in_directory(home.path())
+        Self { account: home.account().clone(), ..Self::in_directory(home.path()) }
     }
 
     pub(super) fn in_directory(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
+            account: Account::own(),
             args: Vec::new(),
             env: Vec::new(),
             stdin: None,
@@ -85,7 +87,7 @@ impl<'home> Mvm<'home> {
     }
 
     fn start(self, pipe: bool) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mvm"));
+        let mut command = self.account.command();
         command
             .args(&self.args)
             .env("MVM_HOME", &self.directory)
@@ -95,7 +97,7 @@ impl<'home> Mvm<'home> {
             .stdin(if pipe { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Ok(kernel) = kernel() {
+        if let Some(kernel) = self.account.kernel() {
             command.env("MVM_KERNEL", kernel);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
