@@ -12,7 +12,7 @@ build:
 kernel *args:
     kernel/build {{args}}
 
-# Install packages: build kernel run images test windows.
+# Install packages: build kernel run images test windows macos.
 setup *groups:
     scripts/setup {{groups}}
 
@@ -36,6 +36,10 @@ demo:
 bench *args:
     cargo bench --bench run -- {{args}}
 
+# Write completions and man pages anew, from the command line's definition.
+docs:
+    MVM_BLESS=1 cargo test --locked --lib cli::generated
+
 fmt:
     cargo fmt --all
 
@@ -45,6 +49,9 @@ lint:
 
 check-windows:
     scripts/check-windows
+
+check-macos:
+    scripts/check-macos
 
 # Install mvm for this user.
 install:

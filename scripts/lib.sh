@@ -43,3 +43,19 @@ use_rust() {
   fi
   export PATH
 }
+
+# cargo check for a foreign target, whose standard library no Rust of Debian or
+# of a fresh rustup has: it is built from the packaged sources. Nothing is
+# linked, and what runs in the meantime (build scripts, macros) is shared.
+check_for() { # TRIPLE [ARGUMENT]...
+  local triple=$1
+  shift
+  # rustup's proxies take precedence over RUSTC's sysroot, hence a PATH without
+  # them. -Z is nightly's; RUSTC_BOOTSTRAP lets a release have it. The guest
+  # runs Linux whatever the host: any file stands in for it here.
+  env --chdir="$top" -u RUSTUP_TOOLCHAIN -u RUSTC -u RUSTC_WRAPPER -u CARGO -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS \
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin RUSTC_BOOTSTRAP=1 MVM_INIT_PATH="$top/LICENSE" \
+    CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$top/target}/foreign" \
+    cargo check --locked -Zbuild-std=std,panic_abort,panic_unwind --target "$triple" \
+    --config 'profile.dev.package."*".opt-level=0' -Zwarnings --config 'build.warnings="deny"' "$@"
+}

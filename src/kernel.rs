@@ -9,7 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+mod bundle;
 mod format;
+
+pub use bundle::{BundleError, Place, Verified};
 
 /// A processor architecture that a guest can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +60,11 @@ pub enum Source {
     Environment,
     /// The user put it in the data directory.
     Data,
+    /// It came with mvm in one archive, and passed the manifest's check.
+    Bundled,
     /// `kernel/build` left it in the cache directory.
     Built,
-    /// It came with mvm.
+    /// A system's package put it beside mvm, with no manifest of ours.
     Packaged,
 }
 
@@ -69,6 +74,7 @@ impl fmt::Display for Source {
             Source::Flag => "--kernel",
             Source::Environment => "MVM_KERNEL",
             Source::Data => "data directory",
+            Source::Bundled => "bundled",
             Source::Built => "built here",
             Source::Packaged => "packaged",
         })
@@ -90,6 +96,8 @@ pub enum KernelError {
     Format { path: PathBuf, found: &'static str, wanted: Arch },
     #[error("the kernel {} has no PVH entry point", path.display())]
     NoPvh { path: PathBuf },
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     #[error("there is no guest kernel")]
     NotFound {
         /// Where it was looked for, in this order.
@@ -121,6 +129,7 @@ impl KernelError {
                     .into()
             }
             KernelError::NoPvh { .. } => "build it with CONFIG_PVH=y (`just kernel` does)".into(),
+            KernelError::Bundle(error) => error.hint(),
             KernelError::NotFound { searched } => {
                 let places: Vec<_> = searched.iter().map(|p| p.display().to_string()).collect();
                 format!(
@@ -142,6 +151,8 @@ pub struct Search<'a> {
     pub environment: Option<&'a Path>,
     /// mvm's data directory.
     pub data: &'a Path,
+    /// Where mvm's own bundle may be.
+    pub bundles: Vec<Place>,
     /// Directories of `<key>/vmlinux`, of which the newest counts.
     pub builds: Vec<PathBuf>,
     /// Directories in which a package puts it.
@@ -165,10 +176,11 @@ impl<'a> Search<'a> {
                 builds.push(shared);
             }
         }
-        let prefix =
-            std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.parent()?.to_owned()));
+        let program = program();
+        let bundles = program.as_deref().map(Place::beside).unwrap_or_default();
+        let prefix = program.as_deref().and_then(Path::parent).and_then(Path::parent);
         let mut packaged = Vec::new();
-        for prefix in prefix.into_iter().chain(system_prefix()) {
+        for prefix in prefix.map(Path::to_owned).into_iter().chain(system_prefix()) {
             for directory in ["share", "lib"] {
                 let directory = prefix.join(directory).join("mvm");
                 if !packaged.contains(&directory) {
@@ -176,8 +188,16 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        Self { flag, environment, data, builds, packaged, arch: Arch::HOST }
+        Self { flag, environment, data, bundles, builds, packaged, arch: Arch::HOST }
     }
+}
+
+/// The file that this program is, whatever link it was called by.
+fn program() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    // What was replaced while it runs has no such path any more; its directory
+    // is still the one.
+    Some(program.canonicalize().unwrap_or(program))
 }
 
 fn system_prefix() -> Option<PathBuf> {
@@ -186,7 +206,9 @@ fn system_prefix() -> Option<PathBuf> {
 
 /// Finds the kernel and checks it. The first that exists is the one: a kernel
 /// that was put in place and cannot be used is reported, not passed over.
-pub fn find(search: &Search<'_>) -> Result<GuestKernel, KernelError> {
+/// `known` is what was found out about the bundle's kernel the last time, and
+/// is replaced by what was found out now.
+pub fn find(search: &Search<'_>, known: &mut Option<Verified>) -> Result<GuestKernel, KernelError> {
     let named = [(search.flag, Source::Flag), (search.environment, Source::Environment)];
     for (path, source) in named {
         if let Some(path) = path {
@@ -195,8 +217,17 @@ pub fn find(search: &Search<'_>) -> Result<GuestKernel, KernelError> {
     }
     let names = search.arch.file_names();
     let in_directory = |directory: &Path| names.iter().map(|name| directory.join(name)).collect();
-    let mut places: Vec<(Source, Vec<PathBuf>)> =
-        vec![(Source::Data, in_directory(&search.data.join("kernel")))];
+    let mut searched: Vec<PathBuf> = in_directory(&search.data.join("kernel"));
+    if let Some(path) = searched.iter().find(|path| path.is_file()) {
+        return usable(path, Source::Data, search.arch);
+    }
+    for place in &search.bundles {
+        if let Some(path) = bundle::kernel(place, known)? {
+            return usable(&path, Source::Bundled, search.arch);
+        }
+        searched.push(place.manifest.clone());
+    }
+    let mut places: Vec<(Source, Vec<PathBuf>)> = Vec::new();
     for builds in &search.builds {
         let newest = newest_build(builds, names);
         let sought = || builds.join("*").join(names[0]);
@@ -205,7 +236,6 @@ pub fn find(search: &Search<'_>) -> Result<GuestKernel, KernelError> {
     for directory in &search.packaged {
         places.push((Source::Packaged, in_directory(directory)));
     }
-    let mut searched = Vec::new();
     for (source, candidates) in places {
         for path in candidates {
             if path.is_file() {

@@ -44,8 +44,7 @@ fn read<P: DeserializeOwned>() -> Result<Config<P>, serde_json::Error> {
 #[cfg(not(target_os = "linux"))]
 fn end_with_the_monitor() {
     std::thread::spawn(|| {
-        let mut byte = [0];
-        while matches!(std::io::stdin().read(&mut byte), Ok(1..)) {}
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         std::process::exit(1);
     });
 }

@@ -147,6 +147,8 @@ fn start_log(verbose: u8) {
 }
 
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;

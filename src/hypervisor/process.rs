@@ -203,3 +203,104 @@ async fn read_messages(mut stderr: ChildStderr) -> String {
     }
     String::from_utf8_lossy(&kept).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::confine::GuestUser;
+    use crate::hypervisor::{Disk, DiskFormat, Share};
+
+    fn config(directory: &Path) -> VmConfig {
+        let upper = directory.join("upper.img");
+        fs::write(&upper, "disk").unwrap();
+        VmConfig {
+            name: "n".into(),
+            vcpus: 1,
+            memory_mib: 64,
+            disks: vec![Disk {
+                serial: "upper".into(),
+                path: upper,
+                parts: Vec::new(),
+                format: DiskFormat::Raw,
+                read_only: false,
+                ephemeral: true,
+            }],
+            shares: Vec::new(),
+            guest_user: GuestUser::default(),
+            nics: Vec::new(),
+            kernel: directory.join("kernel"),
+            initramfs: directory.join("initramfs"),
+            extra_arguments: Vec::new(),
+            nonce: String::new(),
+            data: directory.to_owned(),
+            run: directory.to_owned(),
+            log: directory.to_owned(),
+        }
+    }
+
+    fn spawn(config: &VmConfig, program: &str) -> Result<Vmm, VmError> {
+        let (console, end) = socket_pair()?;
+        let mut command = Command::new(program);
+        command.stdin(Stdio::null());
+        let ends = [end];
+        let (name, policy, subject) = ("the test", config.policy(), Subject::Runner);
+        Vmm::spawn(Start { name, command, ends: &ends, policy, subject }, console, config)
+    }
+
+    /// Other tests fork too, and a fork holds every lock until it executes.
+    fn spawn_when_free(config: &VmConfig, program: &str) -> Result<Vmm, VmError> {
+        let begun = std::time::Instant::now();
+        loop {
+            match spawn(config, program) {
+                Err(VmError::DiskInUse(_)) if begun.elapsed() < Duration::from_secs(10) => {
+                    std::thread::yield_now();
+                }
+                other => return other,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_share_or_a_layer_that_vanished_is_named_before_the_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(directory.path());
+        let gone = directory.path().join("gone");
+        config.disks[0].parts.push(gone.clone());
+        let error = spawn(&config, "/bin/true").err().unwrap();
+        assert!(matches!(&error, VmError::NotFound(path) if path.ends_with("gone")), "{error}");
+        config.disks[0].parts.clear();
+        config.shares.push(Share { tag: "v0".into(), source: gone, read_only: true });
+        let error = spawn(&config, "/bin/true").err().unwrap();
+        assert!(matches!(error, VmError::ShareGone(_)), "{error}");
+        assert!(error.hint().is_some());
+    }
+
+    #[tokio::test]
+    async fn one_disk_is_one_vms() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        let mut first = spawn(&config, "/bin/cat").unwrap();
+        let error = spawn(&config, "/bin/cat").err().unwrap();
+        assert!(matches!(error, VmError::DiskInUse(_)), "{error}");
+        assert!(error.hint().is_some());
+        first.stop(Duration::ZERO, |_| ()).await;
+        drop(first);
+        let mut next = spawn_when_free(&config, "/bin/cat").unwrap();
+        next.wait(|| VmEnd::Guest).await;
+    }
+
+    #[tokio::test]
+    async fn a_vmm_that_ends_badly_is_told_from_a_guest_that_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path());
+        let mut well = spawn(&config, "/bin/true").unwrap();
+        assert_eq!(well.wait(|| VmEnd::Guest).await, VmEnd::Guest);
+        drop(well);
+        let mut badly = spawn_when_free(&config, "/bin/false").unwrap();
+        let VmEnd::Crashed(why) = badly.wait(|| VmEnd::Guest).await else { panic!() };
+        assert!(why.contains("exit status: 1"), "{why}");
+        drop(badly);
+        let absent = spawn_when_free(&config, "/no/such/vmm").err().unwrap();
+        assert!(matches!(absent, VmError::NotFound(_)), "{absent}");
+    }
+}

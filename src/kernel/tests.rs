@@ -166,14 +166,16 @@ impl Host {
     }
 
     fn find(&self, flag: Option<&Path>, env: Option<&Path>) -> Result<GuestKernel, KernelError> {
-        find(&Search {
+        let search = Search {
             flag,
             environment: env,
             data: &self.path("data"),
+            bundles: Place::beside(&self.path("bin/mvm")),
             builds: vec![self.path("cache/kernel")],
             packaged: vec![self.path("share/mvm"), self.path("lib/mvm")],
             arch: Arch::X86_64,
-        })
+        };
+        find(&search, &mut None)
     }
 
     fn source(&self, flag: Option<&Path>, env: Option<&Path>) -> Source {
@@ -194,6 +196,16 @@ fn the_first_place_wins() {
     assert_eq!(host.source(None, None), Source::Packaged);
     host.put("cache/kernel/0123/vmlinux");
     assert_eq!(host.source(None, None), Source::Built);
+    let manifest = host.path("share/mvm/bundle.json");
+    let bundled = host.put("share/mvm/vmlinux");
+    fs::write(&manifest, bundle::tests::manifest("share/mvm/vmlinux", &vmlinux())).unwrap();
+    assert_eq!(host.source(None, None), Source::Bundled);
+    fs::write(&bundled, bz_image()).unwrap();
+    let error = host.find(None, None).unwrap_err();
+    assert!(matches!(error, KernelError::Bundle(_)) && error.hint().is_some(), "{error}");
+    fs::write(&manifest, bundle::tests::manifest("share/mvm/vmlinux", &bz_image())).unwrap();
+    let error = host.find(None, None).unwrap_err();
+    assert!(matches!(error, KernelError::Format { .. }), "{error}");
     host.put("data/kernel/vmlinux");
     assert_eq!(host.source(None, None), Source::Data);
     let env = host.put("env");

@@ -237,7 +237,14 @@ impl Monitor {
         outputs: &Outputs,
     ) -> Result<Exit> {
         let mut ending = pin!(agent.wait(MAIN_PROCESS));
+        let mut deadline: Option<tokio::time::Instant> = None;
         loop {
+            let overdue = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 exit = &mut ending => return match exit {
                     Ok(exit) => Ok(exit),
@@ -246,7 +253,17 @@ impl Monitor {
                 end = vm.wait() => return Err(explain_crash(&end, &vm.console().tail())),
                 Some(order) = self.orders.recv() => {
                     self.stopping |= matches!(order, Order::Stop { .. });
+                    if let Some(due) = due(&order) {
+                        let due = tokio::time::Instant::now() + due;
+                        deadline = Some(deadline.map_or(due, |earlier| earlier.min(due)));
+                    }
                     carry_out(order, agent, outputs);
+                }
+                // The guest does not even do what it is killed for.
+                () = overdue => {
+                    tracing::warn!("the guest does not obey: the VM is ended");
+                    vm.stop(END).await;
+                    return Ok(killed());
                 }
             }
         }
@@ -367,6 +384,20 @@ fn save_last(claim: Claim, disks: &[Disk]) -> Result<()> {
         }
         claim.save()
     })
+}
+
+/// How long after an order to end the workload must have ended.
+fn due(order: &Order) -> Option<Duration> {
+    match order {
+        Order::Stop { grace_ms } => Duration::from_millis(*grace_ms).checked_add(END),
+        Order::Signal(SIGKILL) => Some(END),
+        _ => None,
+    }
+}
+
+/// The end of a workload that went with its VM.
+fn killed() -> Exit {
+    Exit { code: 128 + SIGKILL, signal: SIGKILL, ..Exit::default() }
 }
 
 /// The guest's word on an exit code, capped to what a process can have.

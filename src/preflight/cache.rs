@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::qemu::QemuEntry;
 use super::{Verdict, platform};
+use crate::kernel;
 use crate::state::{make_private_dir, replace_file};
 
 const FILE: &str = "host.json";
@@ -23,6 +24,8 @@ const MAX_BYTES: u64 = 64 * 1024;
 pub(super) struct HostCache {
     pub boot: Option<Boot>,
     pub qemu: Option<QemuEntry>,
+    /// The kernel that came with mvm.
+    pub kernel: Option<kernel::Verified>,
 }
 
 /// The file.
@@ -149,7 +152,7 @@ mod tests {
                 verdict: Verdict::Broken { why: "w".into() },
                 tsc: Some(TSC),
             }),
-            qemu: None,
+            ..HostCache::default()
         }
     }
 

@@ -62,14 +62,14 @@ impl Finding {
 /// Everything [`super::check`] looks at, measured anew; what was measured is
 /// remembered for the next run.
 pub fn report(requirements: &Requirements, places: Places<'_>) -> (HostFacts, Vec<Finding>) {
-    let mut cache = HostCache::load(places.cache);
-    cache.qemu = None;
+    let mut cache = HostCache::default();
     let (verdict, tsc_khz) = host(&mut cache, Freshness::Now);
     let qemu = qemu::find(
         requirements.environment.qemu.as_deref(),
         requirements.environment.search_path.as_deref(),
         &mut cache.qemu,
     );
+    let kernel = kernel::find(&super::kernel_search(requirements, places), &mut cache.kernel);
     // Where it cannot be stored, the directory's own finding says why.
     let _ = cache.store(places.cache);
 
@@ -102,7 +102,6 @@ pub fn report(requirements: &Requirements, places: Places<'_>) -> (HostFacts, Ve
             Finding::new("qemu", status, error.to_string()).hint(error.hint())
         }
     });
-    let kernel = kernel::find(&super::kernel_search(requirements, places));
     findings.push(match kernel {
         Ok(found) => {
             let detail = format!("{} ({})", found.path.display(), found.source);

@@ -152,10 +152,9 @@ pub fn check(requirements: &Requirements, places: Places<'_>) -> Result<Prefligh
     }
     let cpus = online_cpus();
     warnings.extend(checks::vcpus(requirements.vcpus, cpus, requirements.max_vcpus)?);
-    let kernel = kernel::find(&kernel_search(requirements, places))?;
-
     let known = HostCache::load(places.cache);
     let mut cache = known.clone();
+    let kernel = kernel::find(&kernel_search(requirements, places), &mut cache.kernel)?;
     let (hypervisor, tsc_khz) = host(&mut cache, Freshness::ThisBoot);
     let qemu = qemu::find(
         requirements.environment.qemu.as_deref(),

@@ -2,11 +2,11 @@
 //! Linux and macOS.
 
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -26,6 +26,19 @@ pub fn owner_only(options: &mut OpenOptions) {
 
 pub fn create_private_dir_all(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Changes when a file is replaced or written to, whatever its times say.
+pub fn file_identity(metadata: &Metadata) -> String {
+    let of = |seconds: i64, nanos: i64| format!("{seconds}.{nanos:09}");
+    format!(
+        "dev {} inode {} size {} modified {} changed {}",
+        metadata.dev(),
+        metadata.ino(),
+        metadata.size(),
+        of(metadata.mtime(), metadata.mtime_nsec()),
+        of(metadata.ctime(), metadata.ctime_nsec()),
+    )
 }
 
 /// Makes renames in a directory durable.

@@ -3,8 +3,9 @@
 //! before any of the functions that answer "unsupported" is reached.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::windows::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -25,6 +26,16 @@ pub fn owner_only(_options: &mut OpenOptions) {}
 
 pub fn create_private_dir_all(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
+}
+
+/// Changes when a file is replaced or written to, unless someone sets it back.
+pub fn file_identity(metadata: &Metadata) -> String {
+    format!(
+        "size {} made {} modified {}",
+        metadata.file_size(),
+        metadata.creation_time(),
+        metadata.last_write_time(),
+    )
 }
 
 /// NTFS journals renames; a directory cannot be flushed.

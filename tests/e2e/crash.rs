@@ -60,3 +60,15 @@ fn of_the_vmm() {
     home.mvm(["rm", "powerless"]).run().status(0);
     assert!(home.vms().is_empty());
 }
+
+#[test]
+fn a_frozen_vm_is_stopped_the_hard_way() {
+    let home = need!(ready());
+    let running = waiting(&home, "frozen");
+    home.process(vmm()).freeze();
+    // No answer to the agent's request, nor to the one to kill.
+    home.mvm(["stop", "-t", "1", "frozen"]).run().status(0).stdout("frozen\n");
+    running.finish().status(137);
+    home.is_quiet();
+    home.mvm(["ps", "-a"]).run().status(0).stdout_has("Exited (137)");
+}

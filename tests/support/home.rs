@@ -34,8 +34,16 @@ pub struct Process {
 
 impl Process {
     pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid).expect("a pid");
-        let _ = kill_process(pid, Signal::KILL);
+        let _ = kill_process(pid, signal);
     }
 }
 
