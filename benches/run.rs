@@ -7,10 +7,10 @@
 //! `cargo bench --bench run`; `MVM_BENCH_RUNS` (default 9) counts the rounds.
 //! Needs scripts/fixtures --big, docker-registry and the guest kernel.
 
-use std::error::Error;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+mod support;
+
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use mvm::agent::Agent;
@@ -21,8 +21,7 @@ use mvm::rootfs::upper;
 use mvm::state::Dirs;
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MAIN_PROCESS, MessageField, Process};
-
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+use support::{Outcome, Registry, median, mvm};
 
 const SMALL: &str = "busybox:latest";
 const BIG: &str = "big:2g";
@@ -246,61 +245,4 @@ fn print_tables(runs: &[Run], bigs: &[Run], bare: &[f64]) -> bool {
 
 fn find(phases: &[(String, f64)], name: &str) -> Option<f64> {
     phases.iter().find(|(found, _)| found == name).map(|(_, time)| *time)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn mvm(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mvm"));
-    command.env("MVM_HOME", home).env_remove("MVM_LOG").stdin(Stdio::null());
-    command
-}
-
-/// The test images, served by scripts/registry.
-struct Registry {
-    address: String,
-    directory: PathBuf,
-}
-
-impl Registry {
-    fn start(home: &Path) -> Outcome<Self> {
-        let fixtures = printed("scripts/fixtures", &["--big".as_ref()])?;
-        let storage = Path::new(&fixtures).join("registry");
-        let directory = home.join("registry");
-        std::fs::create_dir_all(&directory)?;
-        let arguments =
-            ["start".as_ref(), "--storage".as_ref(), storage.as_os_str(), directory.as_os_str()];
-        Ok(Self { address: printed("scripts/registry", &arguments)?, directory })
-    }
-
-    fn image(&self, name: &str) -> String {
-        format!("{}/{name}", self.address)
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let stop: Result<Child, _> =
-            script("scripts/registry").arg("stop").arg(&self.directory).spawn();
-        let _ = stop.and_then(|mut child| child.wait());
-    }
-}
-
-fn script(path: &str) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
-    command.stdin(Stdio::null());
-    command
-}
-
-/// The last line that a script prints.
-fn printed(path: &str, arguments: &[&OsStr]) -> Outcome<String> {
-    let output = script(path).args(arguments).stderr(Stdio::inherit()).output()?;
-    let text = String::from_utf8(output.stdout)?;
-    match text.lines().last() {
-        Some(line) if output.status.success() => Ok(line.to_owned()),
-        _ => Err(format!("{path} failed").into()),
-    }
 }

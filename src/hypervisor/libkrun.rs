@@ -198,13 +198,15 @@ const MACHINE: &str = if cfg!(target_arch = "x86_64") {
     "console=ttyAMA0"
 };
 
-/// The kernel's command line; docs/KERNEL.md says what each word saves.
+/// What does not depend on the VM but for its vCPUs; docs/KERNEL.md says what
+/// each word saves.
+pub fn kernel_words(vcpus: u32) -> String {
+    let one = if cfg!(target_arch = "x86_64") && vcpus == 1 { " noreplace-smp" } else { "" };
+    format!("{MACHINE} quiet panic=-1 dummy.numdummies=0 random.trust_cpu=on{one}")
+}
+
 fn kernel_arguments(config: &VmConfig) -> String {
-    let mut words =
-        vec![MACHINE.to_owned(), "quiet panic=-1 dummy.numdummies=0 random.trust_cpu=on".into()];
-    if cfg!(target_arch = "x86_64") && config.vcpus == 1 {
-        words.push("noreplace-smp".into());
-    }
+    let mut words = vec![kernel_words(config.vcpus)];
     words.push(format!("{CHANNEL_ARGUMENT}=vsock {NONCE_ARGUMENT}={}", config.nonce));
     words.extend(config.extra_arguments.iter().cloned());
     words.join(" ")

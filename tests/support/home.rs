@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Account, Mvm, images};
+use super::{Account, Mvm, images, slower};
 
 /// How long what was told to end may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,6 +66,7 @@ impl Home {
     }
 
     /// Has busybox and debian:12 pulled already, from the registry `images()`.
+    /// `MVM_TEST_SEED` names a home that has, where pulling is slow.
     pub fn with_images() -> Result<Self, String> {
         static SEED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
         let seed = SEED.get_or_init(seed).clone()?;
@@ -161,7 +162,7 @@ impl Home {
             if let Some(found) = all.iter().position(|p| p.command.contains(word)) {
                 return all.swap_remove(found);
             }
-            assert!(began.elapsed() < PATIENCE, "no process {word:?} among {all:#?}");
+            assert!(began.elapsed() < slower(PATIENCE), "no process {word:?} among {all:#?}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -177,7 +178,7 @@ impl Home {
         let began = Instant::now();
         loop {
             let left = self.processes();
-            if left.is_empty() || began.elapsed() > PATIENCE {
+            if left.is_empty() || began.elapsed() > slower(PATIENCE) {
                 return left;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -229,11 +230,14 @@ impl Drop for Home {
 }
 
 fn seed() -> Result<PathBuf, String> {
+    let registry = images()?;
+    if let Some(made) = std::env::var_os("MVM_TEST_SEED") {
+        return Ok(PathBuf::from(made));
+    }
     // Reused by every test of this process, and gone with it.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let home = target.join(format!("seed-{}", std::process::id()));
     remove_stale_seeds(target);
-    let registry = images()?;
     for image in ["busybox", "debian:12", "debian:app"] {
         Mvm::in_directory(&home)
             .args(["pull", &registry.image(image)])

@@ -10,6 +10,7 @@ mod home;
 mod mvm;
 mod registry;
 mod skip;
+mod slower;
 
 pub use account::Account;
 pub use backend::is_libkrun;
@@ -18,6 +19,7 @@ pub use home::Home;
 pub use mvm::{Mvm, Output, Running};
 pub use registry::{Registry, images};
 pub use skip::{boots, skip_because};
+pub use slower::slower;
 
 /// Ends the test as skipped, with a reason that the summary prints.
 #[macro_export]

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Account, Home, boots};
+use super::backend::backend_of;
+use super::{Account, Home, boots, slower};
 
 /// Enough for an emulated boot on two busy CPUs.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -106,9 +107,13 @@ impl<'home> Mvm<'home> {
         let mut child = command.spawn().expect("start mvm");
         Running {
             line: format!("mvm {}", words.join(" ")),
-            is_run: self.args.first().is_some_and(|arg| arg == "run"),
+            boots: self
+                .args
+                .first()
+                .is_some_and(|arg| arg == "run")
+                .then(|| backend_of(&self.args, &self.env)),
             began,
-            timeout: self.timeout,
+            timeout: slower(self.timeout),
             stdin: child.stdin.take(),
             feeder: None,
             stdout: Collector::start(child.stdout.take().expect("a pipe")),
@@ -121,7 +126,8 @@ impl<'home> Mvm<'home> {
 /// A command that runs. Dropped before its end, it is killed.
 pub struct Running {
     line: String,
-    is_run: bool,
+    /// The backend that is to boot a VM.
+    boots: Option<String>,
     began: Instant,
     timeout: Duration,
     child: Child,
@@ -181,8 +187,10 @@ impl Running {
             stdout: self.stdout.finish(),
             stderr: self.stderr.finish(),
         };
-        if self.is_run && output.status.code() != Some(125) {
-            boots("qemu");
+        // mvm's own failure may be one of a VM that has run.
+        let has_run = output.status.code() != Some(125) || !output.stdout.is_empty();
+        if let Some(backend) = self.boots.as_ref().filter(|_| has_run) {
+            boots(backend);
         }
         output
     }
@@ -237,7 +245,7 @@ impl Collector {
     fn finish(&mut self) -> Vec<u8> {
         // Whoever inherited the pipe and lives on holds it open: that would be
         // a leak, and must not hang the test.
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + slower(Duration::from_secs(20));
         if let Some(reader) = self.reader.take() {
             while !reader.is_finished() {
                 assert!(Instant::now() < deadline, "mvm ended and its output stays open");

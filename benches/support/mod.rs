@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the benches of whole runs share.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+pub fn mvm(home: &Path) -> Command {
+    // Elsewhere than where it was built.
+    let program = std::env::var_os("MVM_BENCH_BINARY");
+    let mut command = Command::new(program.unwrap_or(env!("CARGO_BIN_EXE_mvm").into()));
+    command.env("MVM_HOME", home).env_remove("MVM_LOG").stdin(Stdio::null());
+    command
+}
+
+/// The test images, served by scripts/registry.
+pub struct Registry {
+    address: String,
+    directory: PathBuf,
+}
+
+impl Registry {
+    pub fn start(home: &Path) -> Outcome<Self> {
+        let fixtures = printed("scripts/fixtures", &["--big".as_ref()])?;
+        let storage = Path::new(&fixtures).join("registry");
+        let directory = home.join("registry");
+        std::fs::create_dir_all(&directory)?;
+        let arguments =
+            ["start".as_ref(), "--storage".as_ref(), storage.as_os_str(), directory.as_os_str()];
+        Ok(Self { address: printed("scripts/registry", &arguments)?, directory })
+    }
+
+    pub fn image(&self, name: &str) -> String {
+        format!("{}/{name}", self.address)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let stop: Result<Child, _> =
+            script("scripts/registry").arg("stop").arg(&self.directory).spawn();
+        let _ = stop.and_then(|mut child| child.wait());
+    }
+}
+
+fn script(path: &str) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// The last line that a script prints.
+fn printed(path: &str, arguments: &[&OsStr]) -> Outcome<String> {
+    let output = script(path).args(arguments).stderr(Stdio::inherit()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    match text.lines().last() {
+        Some(line) if output.status.success() => Ok(line.to_owned()),
+        _ => Err(format!("{path} failed").into()),
+    }
+}
