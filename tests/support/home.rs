@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Mvm, images, slower};
+use super::{Account, Mvm, images, slower};
 
 /// How long what was told to end may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// in it.
 pub struct Home {
     directory: TempDir,
+    account: Account,
     mounted: bool,
 }
 
@@ -51,7 +52,17 @@ impl Home {
     pub fn new() -> Self {
         // Short: a socket's path has 107 bytes at most.
         let directory = tempfile::Builder::new().prefix("mvm-").tempdir_in("/tmp");
-        Self { directory: directory.expect("a directory in /tmp"), mounted: false }
+        let directory = directory.expect("a directory in /tmp");
+        Self { directory, account: Account::own(), mounted: false }
+    }
+
+    /// That of a user who is not root, with busybox pulled already.
+    pub fn of_ordinary_user() -> Result<Self, String> {
+        let busybox = images()?.image("busybox");
+        let mut home = Self::new();
+        home.account = Account::ordinary(home.path())?;
+        home.mvm(["pull", &busybox]).run().status(0);
+        Ok(home)
     }
 
     /// Has busybox and debian:12 pulled already, from the registry `images()`.
@@ -91,6 +102,19 @@ impl Home {
     fn mount(&self, arguments: &[&str]) {
         let done = Command::new("mount").args(arguments).arg(self.path()).status();
         assert!(done.expect("run mount").success(), "cannot mount");
+    }
+
+    /// Whose home it is.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// A directory of that user, to be shared with a VM.
+    pub fn make_volume(&self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir(&path).expect("make a directory");
+        self.account.give(&path);
+        path
     }
 
     pub fn path(&self) -> &Path {

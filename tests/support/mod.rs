@@ -3,6 +3,7 @@
 //! that nothing is left behind. It knows the command line and nothing else of
 //! the program.
 
+mod account;
 mod backend;
 mod fixture;
 mod home;
@@ -11,6 +12,7 @@ mod registry;
 mod skip;
 mod slower;
 
+pub use account::Account;
 pub use backend::is_libkrun;
 pub use fixture::{Fixtures, initramfs, kernel, tiny_kernel};
 pub use home::Home;

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::backend::backend_of;
-use super::{Home, boots, kernel, slower};
+use super::{Account, Home, boots, slower};
 
 /// Enough for an emulated boot on two busy CPUs.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -24,6 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[must_use]
 pub struct Mvm<'home> {
     directory: PathBuf,
+    account: Account,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     stdin: Option<Vec<u8>>,
@@ -33,12 +34,13 @@ pub struct Mvm<'home> {
 
 impl<'home> Mvm<'home> {
     pub fn new(home: &'home Home) -> Self {
-        Self::in_directory(home.path())
+        Self { account: home.account().clone(), ..Self::in_directory(home.path()) }
     }
 
     pub(super) fn in_directory(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
+            account: Account::own(),
             args: Vec::new(),
             env: Vec::new(),
             stdin: None,
@@ -86,7 +88,7 @@ impl<'home> Mvm<'home> {
     }
 
     fn start(self, pipe: bool) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mvm"));
+        let mut command = self.account.command();
         command
             .args(&self.args)
             .env("MVM_HOME", &self.directory)
@@ -96,7 +98,7 @@ impl<'home> Mvm<'home> {
             .stdin(if pipe { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Ok(kernel) = kernel() {
+        if let Some(kernel) = self.account.kernel() {
             command.env("MVM_KERNEL", kernel);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
