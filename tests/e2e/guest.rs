@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use crate::support::{Home, Mvm, initramfs, tiny_kernel};
-use crate::{image, need, ready, sh};
+use crate::{image, is_libkrun, need, ready, sh, skip};
 
 /// Seconds a guest gets to dial in these tests.
 const SOON: &str = "10";
@@ -54,6 +54,9 @@ fn a_kernel_that_panics_is_quoted() {
 
 #[test]
 fn a_guest_that_sends_garbage() {
+    if is_libkrun() {
+        skip!("needs QEMU: a busybox opens its serial ports, and no vsock");
+    }
     let home = need!(ready());
     let broken = home.path().join("initramfs");
     let script = "/bin/busybox mount -t devtmpfs dev /dev
@@ -77,6 +80,9 @@ fn no_kernel_and_no_elf_are_refused() {
 
 #[test]
 fn no_qemu_and_a_broken_one() {
+    if is_libkrun() {
+        skip!("needs QEMU");
+    }
     let home = need!(ready());
     boot(&home, &[]).env("MVM_QEMU", "/no/such/qemu").run().fails_with("qemu").stderr_has("hint:");
     // Tells its version and fails at the machine.
@@ -93,6 +99,9 @@ fn no_qemu_and_a_broken_one() {
 
 #[test]
 fn emulation_is_said_once() {
+    if is_libkrun() {
+        skip!("needs QEMU: libkrun emulates nothing");
+    }
     let home = need!(ready());
     let output = home.mvm(["run", "--rm", &image("busybox"), "true"]).run();
     output.status(0);

@@ -11,7 +11,7 @@ fn a_running_vm_is_listed_keeps_its_name_and_is_not_removed() {
     let home = need!(ready());
     let busybox = image("busybox");
     let mut running = home
-        .mvm(["run", "--name", "web", &busybox, "sh", "-c", "echo ready; read line; exit 4"])
+        .mvm(["run", "-i", "--name", "web", &busybox, "sh", "-c", "echo ready; read line; exit 4"])
         .spawn();
     running.wait_for_stdout("ready\n");
     home.mvm(["ps"]).run().status(0).stdout_has("web").stdout_has("busybox");

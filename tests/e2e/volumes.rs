@@ -38,10 +38,13 @@ fn volumes_are_shared_and_read_only_means_it() {
         mount -o remount,rw /deep/er/ro 2>/dev/null; umount /deep/er/ro 2>/dev/null
         tag=$(cat /sys/bus/virtio/drivers/9pnet_virtio/virtio*/mount_tag | tr '\\0' '\\n')
         for t in $tag; do mkdir -p /again/$t; mount -t 9p -o trans=virtio,version=9p2000.L,rw $t /again/$t; done
+        tag=$(cat /sys/fs/virtiofs/*/tag)
+        for t in $tag; do mkdir -p /again/$t; mount -t virtiofs -o rw $t /again/$t; done
+        ls -d /again/* | wc -l
         for d in /deep/er/ro /again/*; do [ -f $d/kept ] && { echo no >$d/kept; rm $d/kept; touch $d/new; }; done
         exit 0";
     let output = sh(&home, &["-v", &rw, "-v", &ro], script).run();
-    output.status(0).stdout("host\nkept\nrefused\n");
+    output.status(0).stdout("host\nkept\nrefused\n2\n");
     assert_eq!(fs::read_to_string(open_path.join("made/from-guest")).unwrap(), "guest\n");
     assert!(open_path.join("moved").exists() && !open_path.join("from-host").exists());
     assert_eq!(fs::read_to_string(closed.path().join("kept")).unwrap(), "kept\n");

@@ -2,8 +2,7 @@
 //! An ordinary user of the host, for tests that root runs.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,9 +57,18 @@ impl Account {
     /// `mvm`, to be run by this user.
     pub(super) fn command(&self) -> Command {
         let Some(reach) = &self.reach else { return Command::new(env!("CARGO_BIN_EXE_mvm")) };
-        let mut command = Command::new(reach.join("mvm"));
-        // The supplementary groups go by themselves.
-        command.uid(self.uid).gid(self.gid).env("HOME", reach).current_dir("/");
+        // With the group that may use KVM, and no other.
+        let kvm = fs::metadata("/dev/kvm").ok();
+        let groups = match kvm.filter(|kvm| kvm.gid() != 0 && kvm.mode() & 0o060 == 0o060) {
+            Some(kvm) => format!("--groups={}", kvm.gid()),
+            None => "--clear-groups".into(),
+        };
+        let mut command = Command::new("setpriv");
+        command
+            .args([format!("--reuid={}", self.uid), format!("--regid={}", self.gid), groups])
+            .arg(reach.join("mvm"))
+            .env("HOME", reach)
+            .current_dir("/");
         command
     }
 

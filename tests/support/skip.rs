@@ -5,7 +5,13 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 /// Skips that `MVM_TEST_NO_SKIP` lets pass: a machine may truly lack it.
-const MAY_BE_ABSENT: [&str; 3] = ["needs root", "needs an ordinary user", "needs a boot ID"];
+const MAY_BE_ABSENT: [&str; 5] = [
+    "needs root",
+    "needs an ordinary user",
+    "needs a boot ID",
+    "needs QEMU",
+    "needs a host where libkrun cannot run",
+];
 
 pub fn skip_because(reason: &str) {
     let name = test_name();
