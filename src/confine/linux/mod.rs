@@ -13,6 +13,7 @@ mod tree;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -85,6 +86,26 @@ pub fn spawn(
             Err(e) => return Err(ConfineError::Spawn(e)),
         }
     }
+}
+
+/// Which walls this host has for this user, found out on a process that does
+/// nothing. Not within a runtime.
+pub fn probe() -> Result<Report, ConfineError> {
+    let program = std::env::current_exe().map_err(ConfineError::Spawn)?;
+    let mut policy = Policy { read: library_places(&program), ..Policy::default() };
+    policy.execute.extend(loader_of(&program));
+    policy.execute.push(program.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(ConfineError::Spawn)?.block_on(async {
+        let mut command = Command::new(&program);
+        command.arg("--version").current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let (mut child, report) = spawn(&mut command, &policy, Subject::Program)?;
+        match child.wait().await.map_err(ConfineError::Spawn)? {
+            status if status.success() => Ok(report),
+            status => Err(ConfineError::Spawn(io::Error::other(status.to_string()))),
+        }
+    })
 }
 
 /// Confines this process for good: the calling thread, and those that it starts
