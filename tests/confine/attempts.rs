@@ -94,8 +94,7 @@ pub fn as_runner(name: &str) -> ExitCode {
     }
     let mut document = serde_json::Deserializer::from_reader(io::stdin());
     let policy = Document::deserialize(&mut document).expect("a document").policy;
-    let walls = confine::enter(&policy).expect("confine this process");
-    eprintln!("{walls}");
+    confine::enter(&policy).expect("confine this process");
     report(&serde_json::from_str(name).expect("the targets"))
 }
 
