@@ -12,7 +12,7 @@ build:
 kernel *args:
     kernel/build {{args}}
 
-# Install packages: build kernel run images test windows macos package.
+# Install packages: build kernel run images test lab libkrun windows macos package.
 setup *groups:
     scripts/setup {{groups}}
 
@@ -27,6 +27,10 @@ unit:
 # End-to-end tests whose name has this in it.
 e2e *filter:
     cargo test --test e2e -- {{filter}}
+
+# End-to-end tests on libkrun, where KVM does not run guests.
+lab *groups:
+    tests/lab/run {{groups}}
 
 # From nothing to a microVM.
 demo:

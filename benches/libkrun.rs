@@ -210,10 +210,12 @@ impl Minimal {
             .spawn()?;
         let input = child.stdin.take().ok_or("no stdin")?;
         serde_json::to_writer(&input, &Config { machine, policy: () })?;
-        let outcome = runtime.block_on(self.speak(tokio::net::UnixListener::from_std(listener)?));
-        let wall = begun.elapsed().as_secs_f64() * 1e3;
+        let outcome = runtime
+            .block_on(async { self.speak(tokio::net::UnixListener::from_std(listener)?).await });
+        // The run is over when the VM is gone, here as there.
         child.kill()?;
         child.wait()?;
+        let wall = begun.elapsed().as_secs_f64() * 1e3;
         outcome.map(|()| wall)
     }
 

@@ -44,25 +44,25 @@ enum Command {
     Stop(stop::StopArgs),
     Rm(rm::RmArgs),
     Doctor(doctor::DoctorArgs),
-    /// Owns a VM while it lives; started by `run`, not by hand
-    #[command(name = monitor::COMMAND, hide = true)]
-    Monitor,
 }
 
 /// Parses, runs, and turns the outcome into the process's status.
 pub fn main() -> ExitCode {
+    // Our own processes have no flags to parse.
+    let first = std::env::args_os().nth(1).unwrap_or_default();
     #[cfg(unix)]
-    if std::env::args_os().nth(1).is_some_and(|word| word == libkrun::COMMAND) {
+    if first == libkrun::COMMAND {
         return libkrun::runner();
+    }
+    if first == monitor::COMMAND {
+        start_log(0);
+        return monitor::main();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
     start_log(cli.verbose);
-    if let Command::Monitor = cli.command {
-        return monitor::main();
-    }
     match dispatch(cli.command) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
@@ -84,7 +84,6 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),
         Command::Doctor(args) => plain(doctor::run(&dirs, &args)),
-        Command::Monitor => unreachable!("handled before"),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Report {
     pub user_namespace: bool,
     /// A network namespace with nothing in it.
     pub network_namespace: bool,
+    /// A file system with the VM's own files and programs' libraries only.
+    pub mount_namespace: bool,
     /// System calls are filtered.
     pub seccomp: bool,
     /// Capabilities that are left, a bit each (capabilities(7)).
@@ -31,6 +33,7 @@ impl fmt::Display for Report {
         write!(f, ", {}seccomp filter", word(self.seccomp))?;
         write!(f, ", {}user namespace", word(self.user_namespace))?;
         write!(f, ", {}network namespace", word(self.network_namespace))?;
+        write!(f, ", {}mount namespace", word(self.mount_namespace))?;
         match self.capabilities {
             0 => write!(f, ", no capabilities"),
             some => write!(f, ", capabilities {some:#x}"),
@@ -47,7 +50,7 @@ mod tests {
         assert_eq!(
             Report::default().to_string(),
             "no Landlock, no seccomp filter, no user namespace, no network namespace, \
-             no capabilities"
+             no mount namespace, no capabilities"
         );
         let report =
             Report { landlock_abi: 7, seccomp: true, capabilities: 1, ..Report::default() };

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod backend;
 mod crash;
 mod disk;
 mod exit;

@@ -31,6 +31,19 @@ fn stdout_and_stderr_stay_apart_and_exact() {
     output.status(0).stdout(b"out\0\xff\r\n\x1bend").guest_stderr("err\nno newline");
 }
 
+/// For where a boot is dear.
+#[test]
+fn all_three_and_death_by_signal_in_one_boot() {
+    let home = need!(ready());
+    let data = noise(300_000);
+    let sum = hex(&Sha256::digest(&data));
+    let script =
+        r"sha256sum; printf 'out\0\377\r\n\033end'; printf 'err\nno newline' >&2; kill -9 $$";
+    let output = sh(&home, &["-i"], script).stdin(data).run();
+    let stdout = [format!("{sum}  -\n").as_bytes(), b"out\0\xff\r\n\x1bend"].concat();
+    output.status(137).stdout(stdout).guest_stderr("err\nno newline");
+}
+
 #[test]
 fn a_hundred_megabytes_come_through() {
     let home = need!(ready());

@@ -2,8 +2,24 @@
 //! Directories of the host in the guest.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
 
+use crate::support::{Account, Home};
 use crate::{need, ready, sh};
+
+/// Owner, group and permissions, of the link itself if it is one.
+fn owner(path: &Path) -> (u32, u32, u32) {
+    let found = fs::symlink_metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    (found.uid(), found.gid(), found.mode() & 0o7777)
+}
+
+/// Makes a file of this user.
+fn file(account: &Account, path: &Path, mode: u32) {
+    fs::write(path, "host\n").unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    account.give(path);
+}
 
 #[test]
 fn volumes_are_shared_and_read_only_means_it() {
@@ -39,4 +55,94 @@ fn a_volume_that_cannot_be_is_refused_before_the_boot() {
         sh(&home, &["-v", volume], "true").run().status(125).stdout("").stderr_has("error:");
     }
     assert!(home.vms().is_empty());
+}
+
+/// What root makes in the guest is the host user's, who is not root; and what
+/// may only be read stays as it is.
+#[test]
+fn the_guests_root_works_for_the_host_user() {
+    let home = need!(Home::of_ordinary_user());
+    let (uid, gid) = (home.account().uid, home.account().gid);
+    let (open, closed) = (home.make_volume("open"), home.make_volume("closed"));
+    file(home.account(), &open.join("private"), 0o600);
+    file(home.account(), &closed.join("private"), 0o600);
+    let script = "cd /open
+        stat -c '%u %g %a' private; cat private; echo guest >>private
+        echo new >file; mkdir dir; ln -s file link; ln file hard; echo in >dir/in; mv dir moved
+        chown 0:0 file && chmod 751 file; touch -d @86400 file
+        echo no >/closed/private || echo refused; rm /closed/private || echo refused
+        touch /closed/new || echo refused; cat /closed/private";
+    let volumes = [format!("{}:/open", open.display()), format!("{}:/closed:ro", closed.display())];
+    let output = sh(&home, &["-v", &volumes[0], "-v", &volumes[1]], script).run();
+    output.status(0).stdout("0 0 600\nhost\nrefused\nrefused\nrefused\nhost\n");
+    assert_eq!(owner(&open.join("file")), (uid, gid, 0o751));
+    assert_eq!(owner(&open.join("moved")), (uid, gid, 0o755));
+    assert_eq!(owner(&open.join("moved/in")), (uid, gid, 0o644));
+    assert_eq!(owner(&open.join("link")), (uid, gid, 0o777));
+    assert_eq!(owner(&open.join("private")), (uid, gid, 0o600));
+    assert_eq!(fs::read_to_string(open.join("private")).unwrap(), "host\nguest\n");
+    assert_eq!(fs::metadata(open.join("hard")).unwrap().mtime(), 86400);
+    assert_eq!(fs::read_to_string(closed.join("private")).unwrap(), "host\n");
+    assert_eq!(fs::read_dir(&closed).unwrap().count(), 1);
+}
+
+/// A workload that is not root can do what the host user can, and what it
+/// makes is that user's.
+#[test]
+fn a_workload_that_is_not_root_has_the_host_users_files() {
+    let home = need!(Home::of_ordinary_user());
+    let (uid, gid) = (home.account().uid, home.account().gid);
+    let open = home.make_volume("open");
+    for (name, mode) in [("private", 0o600), ("program", 0o755), ("read-only", 0o444)] {
+        file(home.account(), &open.join(name), mode);
+    }
+    fs::create_dir(open.join("dir")).unwrap();
+    file(home.account(), &open.join("dir/doomed"), 0o600);
+    home.account().give(&open.join("dir"));
+    let script = "cd /open; id -u; id -g
+        stat -c '%u %g %a' private program; cat private; echo guest >>private
+        echo no 2>/dev/null >read-only || echo refused; chmod 640 read-only; echo yes >read-only
+        rm dir/doomed; rmdir dir; mkdir made; echo new >made/file; ln -s made link
+        umask 077; echo new >closed; mv program made/program; touch -d @86400 made/program";
+    let volume = format!("{}:/open", open.display());
+    let output = sh(&home, &["-u", "33:44", "-v", &volume], script).run();
+    output.status(0).stdout("33\n44\n33 44 600\n33 44 755\nhost\nrefused\n");
+    assert_eq!(owner(&open.join("private")), (uid, gid, 0o600));
+    assert_eq!(fs::read_to_string(open.join("private")).unwrap(), "host\nguest\n");
+    assert_eq!(owner(&open.join("read-only")), (uid, gid, 0o640));
+    assert_eq!(owner(&open.join("made")), (uid, gid, 0o755));
+    assert_eq!(owner(&open.join("made/file")), (uid, gid, 0o644));
+    assert_eq!(owner(&open.join("made/program")), (uid, gid, 0o755));
+    assert_eq!(owner(&open.join("link")), (uid, gid, 0o777));
+    assert_eq!(owner(&open.join("closed")), (uid, gid, 0o600));
+    assert!(!open.join("dir").exists() && !open.join("program").exists());
+}
+
+/// With Docker's meaning: numbers are the same inside and outside.
+#[test]
+fn roots_volumes_keep_their_owners() {
+    let home = need!(ready());
+    if !home.account().is_root() {
+        crate::skip!("needs root: an ordinary user's files have one owner");
+    }
+    let open = home.make_volume("open");
+    fs::write(open.join("theirs"), "host\n").unwrap();
+    chown(open.join("theirs"), Some(1000), Some(1001)).unwrap();
+    fs::set_permissions(open.join("theirs"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    let script = "cd /open; stat -c '%u %g %a' theirs; cat theirs; echo guest >>theirs
+        echo root >root; echo given >given; chown 33:44 given; chmod 600 given";
+    let volume = format!("{}:/open", open.display());
+    let output = sh(&home, &["-v", &volume], script).run();
+    output.status(0).stdout("1000 1001 600\nhost\n");
+    assert_eq!(owner(&open.join("theirs")), (1000, 1001, 0o600));
+    assert_eq!(owner(&open.join("root")), (0, 0, 0o644));
+    assert_eq!(owner(&open.join("given")), (33, 44, 0o600));
+    let script = "cd /open; cat given; echo mine >mine; mkdir dir; ln -s x link
+        cat theirs 2>/dev/null || echo refused; rm -f root && echo removed";
+    let output = sh(&home, &["-u", "33:44", "-v", &volume], script).run();
+    output.status(0).stdout("given\nrefused\nremoved\n");
+    assert_eq!(owner(&open.join("mine")), (33, 44, 0o644));
+    assert_eq!(owner(&open.join("dir")), (33, 44, 0o755));
+    assert_eq!(owner(&open.join("link")), (33, 44, 0o777));
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use super::is_libkrun;
+
 /// The images that `scripts/fixtures` made.
 #[derive(Clone, Debug)]
 pub struct Fixtures(PathBuf);
@@ -59,7 +61,7 @@ pub fn kernel() -> Result<&'static Path, String> {
             if !path.is_file() {
                 return Err("the guest kernel is not built: kernel/build".into());
             }
-            if which("qemu-system-x86_64").is_none() {
+            if !is_libkrun() && which("qemu-system-x86_64").is_none() {
                 return Err("QEMU is not installed: scripts/setup run".into());
             }
             Ok(path)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::{Mvm, images};
+use super::{Account, Mvm, images, slower};
 
 /// How long what was told to end may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// in it.
 pub struct Home {
     directory: TempDir,
+    account: Account,
     mounted: bool,
 }
 
@@ -51,10 +52,21 @@ impl Home {
     pub fn new() -> Self {
         // Short: a socket's path has 107 bytes at most.
         let directory = tempfile::Builder::new().prefix("mvm-").tempdir_in("/tmp");
-        Self { directory: directory.expect("a directory in /tmp"), mounted: false }
+        let directory = directory.expect("a directory in /tmp");
+        Self { directory, account: Account::own(), mounted: false }
+    }
+
+    /// That of a user who is not root, with busybox pulled already.
+    pub fn of_ordinary_user() -> Result<Self, String> {
+        let busybox = images()?.image("busybox");
+        let mut home = Self::new();
+        home.account = Account::ordinary(home.path())?;
+        home.mvm(["pull", &busybox]).run().status(0);
+        Ok(home)
     }
 
     /// Has busybox and debian:12 pulled already, from the registry `images()`.
+    /// `MVM_TEST_SEED` names a home that has, where pulling is slow.
     pub fn with_images() -> Result<Self, String> {
         static SEED: OnceLock<Result<PathBuf, String>> = OnceLock::new();
         let seed = SEED.get_or_init(seed).clone()?;
@@ -90,6 +102,19 @@ impl Home {
     fn mount(&self, arguments: &[&str]) {
         let done = Command::new("mount").args(arguments).arg(self.path()).status();
         assert!(done.expect("run mount").success(), "cannot mount");
+    }
+
+    /// Whose home it is.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// A directory of that user, to be shared with a VM.
+    pub fn make_volume(&self, name: &str) -> PathBuf {
+        let path = self.path().join(name);
+        fs::create_dir(&path).expect("make a directory");
+        self.account.give(&path);
+        path
     }
 
     pub fn path(&self) -> &Path {
@@ -137,7 +162,7 @@ impl Home {
             if let Some(found) = all.iter().position(|p| p.command.contains(word)) {
                 return all.swap_remove(found);
             }
-            assert!(began.elapsed() < PATIENCE, "no process {word:?} among {all:#?}");
+            assert!(began.elapsed() < slower(PATIENCE), "no process {word:?} among {all:#?}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -153,7 +178,7 @@ impl Home {
         let began = Instant::now();
         loop {
             let left = self.processes();
-            if left.is_empty() || began.elapsed() > PATIENCE {
+            if left.is_empty() || began.elapsed() > slower(PATIENCE) {
                 return left;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -205,11 +230,14 @@ impl Drop for Home {
 }
 
 fn seed() -> Result<PathBuf, String> {
+    let registry = images()?;
+    if let Some(made) = std::env::var_os("MVM_TEST_SEED") {
+        return Ok(PathBuf::from(made));
+    }
     // Reused by every test of this process, and gone with it.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let home = target.join(format!("seed-{}", std::process::id()));
     remove_stale_seeds(target);
-    let registry = images()?;
     for image in ["busybox", "debian:12", "debian:app"] {
         Mvm::in_directory(&home)
             .args(["pull", &registry.image(image)])

@@ -3,19 +3,23 @@
 //! that nothing is left behind. It knows the command line and nothing else of
 //! the program.
 
+mod account;
 mod backend;
 mod fixture;
 mod home;
 mod mvm;
 mod registry;
 mod skip;
+mod slower;
 
+pub use account::Account;
 pub use backend::is_libkrun;
 pub use fixture::{Fixtures, initramfs, kernel, tiny_kernel};
 pub use home::Home;
 pub use mvm::{Mvm, Output, Running};
 pub use registry::{Registry, images};
 pub use skip::{boots, skip_because};
+pub use slower::slower;
 
 /// Ends the test as skipped, with a reason that the summary prints.
 #[macro_export]

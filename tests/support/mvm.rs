@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Home, boots, kernel};
+use super::backend::backend_of;
+use super::{Account, Home, boots, slower};
 
 /// Enough for an emulated boot on two busy CPUs.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -23,6 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[must_use]
 pub struct Mvm<'home> {
     directory: PathBuf,
+    account: Account,
     args: Vec<OsString>,
     env: Vec<(String, OsString)>,
     stdin: Option<Vec<u8>>,
@@ -32,12 +34,13 @@ pub struct Mvm<'home> {
 
 impl<'home> Mvm<'home> {
     pub fn new(home: &'home Home) -> Self {
-        Self::in_directory(home.path())
+        Self { account: home.account().clone(), ..Self::in_directory(home.path()) }
     }
 
     pub(super) fn in_directory(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
+            account: Account::own(),
             args: Vec::new(),
             env: Vec::new(),
             stdin: None,
@@ -85,7 +88,7 @@ impl<'home> Mvm<'home> {
     }
 
     fn start(self, pipe: bool) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mvm"));
+        let mut command = self.account.command();
         command
             .args(&self.args)
             .env("MVM_HOME", &self.directory)
@@ -95,7 +98,7 @@ impl<'home> Mvm<'home> {
             .stdin(if pipe { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Ok(kernel) = kernel() {
+        if let Some(kernel) = self.account.kernel() {
             command.env("MVM_KERNEL", kernel);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
@@ -104,9 +107,13 @@ impl<'home> Mvm<'home> {
         let mut child = command.spawn().expect("start mvm");
         Running {
             line: format!("mvm {}", words.join(" ")),
-            is_run: self.args.first().is_some_and(|arg| arg == "run"),
+            boots: self
+                .args
+                .first()
+                .is_some_and(|arg| arg == "run")
+                .then(|| backend_of(&self.args, &self.env)),
             began,
-            timeout: self.timeout,
+            timeout: slower(self.timeout),
             stdin: child.stdin.take(),
             feeder: None,
             stdout: Collector::start(child.stdout.take().expect("a pipe")),
@@ -119,7 +126,8 @@ impl<'home> Mvm<'home> {
 /// A command that runs. Dropped before its end, it is killed.
 pub struct Running {
     line: String,
-    is_run: bool,
+    /// The backend that is to boot a VM.
+    boots: Option<String>,
     began: Instant,
     timeout: Duration,
     child: Child,
@@ -179,8 +187,10 @@ impl Running {
             stdout: self.stdout.finish(),
             stderr: self.stderr.finish(),
         };
-        if self.is_run && output.status.code() != Some(125) {
-            boots("qemu");
+        // mvm's own failure may be one of a VM that has run.
+        let has_run = output.status.code() != Some(125) || !output.stdout.is_empty();
+        if let Some(backend) = self.boots.as_ref().filter(|_| has_run) {
+            boots(backend);
         }
         output
     }
@@ -235,7 +245,7 @@ impl Collector {
     fn finish(&mut self) -> Vec<u8> {
         // Whoever inherited the pipe and lives on holds it open: that would be
         // a leak, and must not hang the test.
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + slower(Duration::from_secs(20));
         if let Some(reader) = self.reader.take() {
             while !reader.is_finished() {
                 assert!(Instant::now() < deadline, "mvm ended and its output stays open");

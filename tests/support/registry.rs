@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::Fixtures;
+use super::{Fixtures, slower};
 
 /// Killed on drop, and by the kernel if this process dies first.
 pub struct Registry {
@@ -22,17 +22,17 @@ pub struct Registry {
 impl Registry {
     /// Serves `storage`, which it never changes.
     pub fn serve(storage: &Path) -> Self {
-        Self::start(storage, None)
+        Self::start(storage, 0, None)
     }
 
     /// Asks for a name and a password that nobody has.
     pub fn with_login(storage: &Path) -> Self {
         // bcrypt of a random password that was not kept.
         let entry = "nobody:$2y$05$3aG5xXx8uLQIv7dQe.jN9OQgVYyN8FhQ0oSJ8S9o2cJvB2S1Jb5pK\n";
-        Self::start(storage, Some(entry))
+        Self::start(storage, 0, Some(entry))
     }
 
-    fn start(storage: &Path, htpasswd: Option<&str>) -> Self {
+    fn start(storage: &Path, port: u16, htpasswd: Option<&str>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = json!({
             "version": "0.1",
@@ -41,7 +41,7 @@ impl Registry {
                 "filesystem": {"rootdirectory": storage},
                 "maintenance": {"readonly": {"enabled": true}, "uploadpurging": {"enabled": false}},
             },
-            "http": {"addr": "127.0.0.1:0"},
+            "http": {"addr": format!("127.0.0.1:{port}")},
         });
         if let Some(entries) = htpasswd {
             let path = directory.path().join("htpasswd");
@@ -67,7 +67,10 @@ impl Registry {
             let log = fs::read_to_string(&log_path).unwrap_or_default();
             let ended = registry.child.try_wait().expect("look at docker-registry");
             assert!(ended.is_none(), "docker-registry ended: {ended:?}\n{log}");
-            assert!(began.elapsed() < Duration::from_secs(30), "docker-registry is silent:\n{log}");
+            assert!(
+                began.elapsed() < slower(Duration::from_secs(30)),
+                "docker-registry is silent:\n{log}"
+            );
             if let Some((_, rest)) = log.split_once("listening on 127.0.0.1:") {
                 let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
                 if rest.len() > port.len() {
@@ -92,17 +95,20 @@ impl Drop for Registry {
     }
 }
 
-/// The registry of the test images, one for all tests of this process.
+/// The registry of the test images, one for all tests of this process; on the
+/// port `MVM_TEST_REGISTRY_PORT`, if that is set.
 pub fn images() -> Result<&'static Registry, String> {
     static SHARED: OnceLock<Result<Registry, String>> = OnceLock::new();
     SHARED
         .get_or_init(|| {
             let fixtures = Fixtures::find()?;
+            let port = std::env::var("MVM_TEST_REGISTRY_PORT")
+                .map_or(0, |text| text.parse().expect("MVM_TEST_REGISTRY_PORT is a port"));
             // The parent-death signal follows the thread that started the
             // child: a test's own thread ends too early.
             let (send, receive) = std::sync::mpsc::channel();
             std::thread::spawn(move || {
-                let _ = send.send(Registry::serve(&fixtures.storage()));
+                let _ = send.send(Registry::start(&fixtures.storage(), port, None));
                 loop {
                     std::thread::park();
                 }

@@ -9,11 +9,12 @@ mod landlock;
 mod namespaces;
 mod seccomp;
 mod syscalls;
+mod tree;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::thread::CapabilitySet;
 use seccompiler::BpfProgram;
@@ -21,17 +22,22 @@ use tokio::process::{Child, Command};
 
 use super::{ConfineError, Policy, Report, Subject};
 pub use files::{library_places, loader_of};
-use namespaces::Namespaces;
+use namespaces::{Extent, Namespaces};
+use tree::Tree;
 
 /// How a child says that it is the namespaces that it cannot have: an error
 /// number is all that comes back from between fork and exec, and no system
 /// call made there gives this one.
 const NO_NAMESPACES: i32 = libc::EUNATCH;
 
+/// What one child after the other tries.
+const EXTENTS: [Extent; 3] = [Extent::All, Extent::NoTree, Extent::None];
+
 /// What is done to a child between fork and exec.
 struct Plan {
     namespaces: Namespaces,
-    with_namespaces: AtomicBool,
+    /// Into [`EXTENTS`].
+    attempt: AtomicUsize,
     /// What the program does not do for itself.
     rest: Option<Rest>,
 }
@@ -52,7 +58,7 @@ pub fn spawn(
     subject: Subject,
 ) -> Result<(Child, Report), ConfineError> {
     let mut report = Report::default();
-    let namespaces = Namespaces::plan(policy);
+    let namespaces = Namespaces::plan(policy, tree(command, policy, subject));
     let rest = match subject {
         Subject::Program => {
             let kept = capabilities_kept(policy, subject, namespaces.is_user());
@@ -60,7 +66,7 @@ pub fn spawn(
         }
         Subject::Runner => None,
     };
-    let plan = Arc::new(Plan { namespaces, with_namespaces: true.into(), rest });
+    let plan = Arc::new(Plan { namespaces, attempt: AtomicUsize::new(0), rest });
     let in_child = Arc::clone(&plan);
     // SAFETY: the closure makes system calls on what was prepared before the
     // fork; it allocates nothing and takes no lock.
@@ -68,13 +74,13 @@ pub fn spawn(
     loop {
         match command.spawn() {
             Ok(child) => {
-                let with = plan.with_namespaces.load(Ordering::Relaxed);
-                plan.namespaces.tell(with, &mut report);
+                plan.namespaces.tell(plan.extent(), &mut report);
                 return Ok((child, report));
             }
             Err(e) if e.raw_os_error() == Some(NO_NAMESPACES) => {
-                // It cannot come twice: the next child does not try.
-                plan.with_namespaces.store(false, Ordering::Relaxed);
+                // The last of them tries none, and so cannot say this.
+                tracing::debug!("no namespaces: {:?}", plan.extent());
+                plan.attempt.fetch_add(1, Ordering::Relaxed);
             }
             Err(e) => return Err(ConfineError::Spawn(e)),
         }
@@ -101,11 +107,31 @@ fn capabilities_kept(policy: &Policy, subject: Subject, in_user_namespace: bool)
     }
 }
 
+/// The file system that the VMM is to see.
+fn tree(command: &Command, policy: &Policy, subject: Subject) -> Option<Tree> {
+    let command = command.as_std();
+    let mut code = Vec::new();
+    if subject == Subject::Runner {
+        // Once it runs it confines itself and has no more need of these.
+        let program = std::env::current_exe().ok()?;
+        code.extend(library_places(&program));
+        code.extend(loader_of(&program));
+        code.push(program);
+    }
+    Tree::plan(policy, &code, command.get_current_dir())
+}
+
 impl Plan {
+    fn extent(&self) -> Extent {
+        EXTENTS[self.attempt.load(Ordering::Relaxed).min(EXTENTS.len() - 1)]
+    }
+
     /// In the child, where nothing may be allocated.
     fn carry_out(&self) -> io::Result<()> {
-        if self.with_namespaces.load(Ordering::Relaxed) {
-            self.namespaces.enter().map_err(|_| io::Error::from_raw_os_error(NO_NAMESPACES))?;
+        let extent = self.extent();
+        if extent != Extent::None {
+            let entered = self.namespaces.enter(extent);
+            entered.map_err(|_| io::Error::from_raw_os_error(NO_NAMESPACES))?;
         }
         match &self.rest {
             Some(rest) => rest.carry_out(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Namespaces of a VMM's own: a network in which nothing is, and, for an
-//! ordinary user, user IDs by which the files of that user belong to the
-//! guest's workload (user_namespaces(7)).
+//! Namespaces of a VMM's own: a network in which nothing is, a file system with
+//! its own files only, and, for an ordinary user, user IDs by which the files of
+//! that user belong to the guest's workload (user_namespaces(7)).
 
 use std::fs;
 use std::io;
@@ -12,16 +12,27 @@ use rustix::process::{getegid, geteuid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::super::{Policy, Report};
+use super::tree::Tree;
+
+/// How much of it a child tries; what the host refuses the next one does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    All,
+    /// All but the mounts.
+    NoTree,
+    None,
+}
 
 pub struct Namespaces {
     flags: UnshareFlags,
+    tree: Option<Tree>,
     /// Lines for uid_map and gid_map.
     maps: Option<(String, String)>,
 }
 
 impl Namespaces {
-    /// Those that this user asks the kernel for.
-    pub fn plan(policy: &Policy) -> Self {
+    /// Those that this user asks the kernel for; with a tree also one of mounts.
+    pub fn plan(policy: &Policy, tree: Option<Tree>) -> Self {
         let mut flags = UnshareFlags::NEWIPC;
         if !policy.host_network {
             flags |= UnshareFlags::NEWNET;
@@ -33,29 +44,33 @@ impl Namespaces {
             let guest = policy.guest_user;
             maps = Some((format!("{} {uid} 1", guest.uid), format!("{} {gid} 1", guest.gid)));
         }
-        Self { flags, maps }
+        Self { flags, tree, maps }
     }
 
     /// Moves this process, which has one thread, into them. System calls only.
     /// After an error it may be in a namespace in which nobody is anyone.
-    pub fn enter(&self) -> io::Result<()> {
+    pub fn enter(&self, extent: Extent) -> io::Result<()> {
+        let tree = self.tree.as_ref().filter(|_| extent == Extent::All);
+        let mounts = if tree.is_some() { UnshareFlags::NEWNS } else { UnshareFlags::empty() };
         // SAFETY: nothing in this process has been promised a file descriptor
         // table or a working directory that another thread shares: there is no
         // other thread.
-        unsafe { unshare_unsafe(self.flags)? };
+        unsafe { unshare_unsafe(self.flags | mounts)? };
         if let Some((uids, gids)) = &self.maps {
             write_file(c"/proc/self/setgroups", b"deny")?;
             write_file(c"/proc/self/uid_map", uids.as_bytes())?;
             write_file(c"/proc/self/gid_map", gids.as_bytes())?;
         }
-        Ok(())
+        tree.map_or(Ok(()), Tree::grow)
     }
 
     pub fn is_user(&self) -> bool {
         self.flags.contains(UnshareFlags::NEWUSER)
     }
 
-    pub fn tell(&self, entered: bool, report: &mut Report) {
+    pub fn tell(&self, extent: Extent, report: &mut Report) {
+        let entered = extent != Extent::None;
+        report.mount_namespace = extent == Extent::All && self.tree.is_some();
         report.user_namespace = entered && self.is_user();
         report.network_namespace = entered && self.flags.contains(UnshareFlags::NEWNET);
     }
@@ -79,6 +94,9 @@ pub fn is_of_one_user() -> bool {
 /// What a parent's [`Namespaces`] made of this process.
 pub fn tell_of_this_process(report: &mut Report) {
     report.user_namespace = is_of_one_user();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let is_ours = |line: &str| line.contains(" / / ") && line.contains(" - tmpfs mvm ");
+    report.mount_namespace = mounts.lines().any(is_ours);
     // An interface beside lo would be seen here.
     let devices = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
     let mut names = devices.lines().skip(2).filter_map(|line| line.split(':').next());
