@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::format::Format;
+use crate::confine::{self, ConfineError, Report};
 use crate::error::{Failure, Result};
 use crate::hypervisor::{self, BackendName, MAX_VCPUS, Wish};
 use crate::preflight::{Environment, Finding, HostFacts, Places, Requirements, Status, report};
@@ -37,6 +38,9 @@ pub fn run(dirs: &Dirs, args: &DoctorArgs) -> Result<u8> {
     let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
     let (facts, mut findings) = report(&requirements, places);
     findings.insert(0, backend(&facts, &wish));
+    if cfg!(target_os = "linux") {
+        findings.push(confinement(confine::probe()));
+    }
     let mut text = Vec::new();
     render(&findings, args.format, &mut text).map_err(|e| Failure::cannot("write", e))?;
     super::print(&String::from_utf8_lossy(&text))?;
@@ -94,6 +98,23 @@ fn table(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Which walls stand around a VMM on this host.
+fn confinement(walls: std::result::Result<Report, ConfineError>) -> Finding {
+    let finding = |status, detail, hint: Option<&str>| Finding {
+        name: "confinement",
+        status,
+        detail,
+        hint: hint.map(str::to_owned),
+    };
+    match walls {
+        Ok(report) => {
+            let status = if report.hint().is_none() { Status::Ok } else { Status::Warn };
+            finding(status, report.to_string(), report.hint())
+        }
+        Err(error) => finding(Status::Fail, error.to_string(), None),
+    }
 }
 
 #[cfg(test)]

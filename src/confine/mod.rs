@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 #[cfg(target_os = "linux")]
-pub use linux::{enter, library_places, loader_of, spawn};
+pub use linux::{enter, library_places, loader_of, probe, spawn};
 #[cfg(target_os = "macos")]
-pub use macos::{enter, library_places, loader_of, spawn};
+pub use macos::{enter, library_places, loader_of, probe, spawn};
 pub use report::Report;
 #[cfg(windows)]
-pub use windows::{enter, library_places, loader_of, spawn};
+pub use windows::{enter, library_places, loader_of, probe, spawn};
 
 /// What a VMM process needs of the host. Whatever is not here it loses. A path
 /// that does not exist is passed over: the VMM says so in better words.

@@ -23,6 +23,22 @@ pub struct Report {
     pub capabilities: u64,
 }
 
+impl Report {
+    /// What the host lacks, and how its administrator can give it.
+    pub fn hint(&self) -> Option<&'static str> {
+        if !self.mount_namespace || !self.network_namespace {
+            Some(
+                "let users make user namespaces (sysctl user.max_user_namespaces; on Ubuntu \
+                 kernel.apparmor_restrict_unprivileged_userns=0, or a profile for mvm)",
+            )
+        } else if self.landlock_abi == 0 {
+            Some("use a kernel with Landlock, and name it in lsm= on the kernel's command line")
+        } else {
+            None
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.landlock_abi {

@@ -273,11 +273,7 @@ fn is_from(connection: &UnixStream, runner: u32) -> bool {
 /// Becomes the VM that standard input describes. To be called first of all:
 /// before any thread, and before anything is opened.
 pub fn runner() -> ExitCode {
-    let confine = |policy: Policy| match confine::enter(&policy) {
-        Ok(_report) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    };
-    let why = mvm_runner::main(confine);
+    let why = mvm_runner::main(|policy: Policy| confine::enter(&policy).map_err(|e| e.to_string()));
     eprintln!("{why}");
     ExitCode::from(NO_VM)
 }

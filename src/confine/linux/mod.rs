@@ -13,6 +13,8 @@ mod tree;
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -38,6 +40,7 @@ struct Plan {
     namespaces: Namespaces,
     /// Into [`EXTENTS`].
     attempt: AtomicUsize,
+    capabilities: CapabilitySet,
     /// What the program does not do for itself.
     rest: Option<Rest>,
 }
@@ -46,27 +49,34 @@ struct Plan {
 struct Rest {
     landlock: Option<OwnedFd>,
     filters: Vec<BpfProgram>,
-    capabilities: CapabilitySet,
 }
 
 /// Starts a VMM under a policy. Walls that this host does not have are left
-/// out, and the report says so. Descriptors that are not close-on-exec in the
-/// child, by earlier `pre_exec` closures, are passed on.
+/// out, and the report says so; it counts what a runner is going to do itself.
+/// Descriptors that are not close-on-exec in the child, by earlier `pre_exec`
+/// closures, are passed on.
 pub fn spawn(
     command: &mut Command,
     policy: &Policy,
     subject: Subject,
 ) -> Result<(Child, Report), ConfineError> {
-    let mut report = Report::default();
     let namespaces = Namespaces::plan(policy, tree(command, policy, subject));
+    // In a namespace of one user there is nothing to do with a capability.
+    let capabilities = match namespaces.is_user() {
+        true => CapabilitySet::empty(),
+        false => capabilities::needed(policy, subject),
+    };
+    let mut report = Report {
+        landlock_abi: landlock::abi(),
+        seccomp: true,
+        capabilities: capabilities::held().intersection(capabilities).bits(),
+        ..Report::default()
+    };
     let rest = match subject {
-        Subject::Program => {
-            let kept = capabilities_kept(policy, subject, namespaces.is_user());
-            Some(Rest::prepare(policy, seccomp::for_program(policy)?, kept, &mut report)?)
-        }
+        Subject::Program => Some(Rest::prepare(policy, seccomp::for_program(policy)?)?),
         Subject::Runner => None,
     };
-    let plan = Arc::new(Plan { namespaces, attempt: AtomicUsize::new(0), rest });
+    let plan = Arc::new(Plan { namespaces, attempt: AtomicUsize::new(0), capabilities, rest });
     let in_child = Arc::clone(&plan);
     // SAFETY: the closure makes system calls on what was prepared before the
     // fork; it allocates nothing and takes no lock.
@@ -87,38 +97,48 @@ pub fn spawn(
     }
 }
 
-/// Confines this process for good: the calling thread, and those that it starts
-/// from now on. There must be no other yet.
-pub fn enter(policy: &Policy) -> Result<Report, ConfineError> {
-    let mut report = Report::default();
-    namespaces::tell_of_this_process(&mut report);
-    let kept = capabilities_kept(policy, Subject::Runner, report.user_namespace);
-    let rest = Rest::prepare(policy, seccomp::for_runner(policy)?, kept, &mut report)?;
-    rest.carry_out().map_err(ConfineError::Apply)?;
-    Ok(report)
+/// Which walls this host has for this user, found out on a process that does
+/// nothing. Not within a runtime.
+pub fn probe() -> Result<Report, ConfineError> {
+    let program = std::env::current_exe().map_err(ConfineError::Spawn)?;
+    let mut policy = Policy { read: library_places(&program), ..Policy::default() };
+    policy.execute.extend(loader_of(&program));
+    policy.execute.push(program.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(ConfineError::Spawn)?.block_on(async {
+        let mut command = Command::new(&program);
+        command.arg("--version").current_dir("/");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let (mut child, report) = spawn(&mut command, &policy, Subject::Program)?;
+        match child.wait().await.map_err(ConfineError::Spawn)? {
+            status if status.success() => Ok(report),
+            status => Err(ConfineError::Spawn(io::Error::other(status.to_string()))),
+        }
+    })
 }
 
-/// Only root has any, and in a namespace of one user there is nothing to do
-/// with them.
-fn capabilities_kept(policy: &Policy, subject: Subject, in_user_namespace: bool) -> CapabilitySet {
-    match in_user_namespace {
-        true => CapabilitySet::empty(),
-        false => capabilities::needed(policy, subject),
-    }
+/// Confines this process, which was started as a runner, for good: the calling
+/// thread, and those that it starts from now on. There must be no other yet.
+pub fn enter(policy: &Policy) -> Result<(), ConfineError> {
+    let rest = Rest::prepare(policy, seccomp::for_runner(policy)?)?;
+    rest.carry_out().map_err(ConfineError::Apply)
 }
 
 /// The file system that the VMM is to see.
 fn tree(command: &Command, policy: &Policy, subject: Subject) -> Option<Tree> {
     let command = command.as_std();
-    let mut code = Vec::new();
-    if subject == Subject::Runner {
-        // Once it runs it confines itself and has no more need of these.
-        let program = std::env::current_exe().ok()?;
-        code.extend(library_places(&program));
-        code.extend(loader_of(&program));
-        code.push(program);
+    let directory = command.get_current_dir().unwrap_or(Path::new("/"));
+    match subject {
+        Subject::Program => Tree::plan(policy, &[], directory, Path::new(command.get_program())),
+        Subject::Runner => {
+            // If it was replaced since, only /proc has the file that we are.
+            let program = std::env::current_exe().ok().filter(|program| program.exists())?;
+            // Once it runs it confines itself and has no more need of these.
+            let mut code = [library_places(&program), loader_of(&program)].concat();
+            code.push(program.clone());
+            Tree::plan(policy, &code, directory, &program)
+        }
     }
-    Tree::plan(policy, &code, command.get_current_dir())
 }
 
 impl Plan {
@@ -133,30 +153,19 @@ impl Plan {
             let entered = self.namespaces.enter(extent);
             entered.map_err(|_| io::Error::from_raw_os_error(NO_NAMESPACES))?;
         }
-        match &self.rest {
-            Some(rest) => rest.carry_out(),
-            None => Ok(rustix::thread::set_no_new_privs(true)?),
-        }
+        capabilities::keep(self.capabilities)?;
+        rustix::thread::set_no_new_privs(true)?;
+        self.rest.as_ref().map_or(Ok(()), Rest::carry_out)
     }
 }
 
 impl Rest {
-    fn prepare(
-        policy: &Policy,
-        filters: Vec<BpfProgram>,
-        capabilities: CapabilitySet,
-        report: &mut Report,
-    ) -> Result<Self, ConfineError> {
-        let landlock = landlock::ruleset(policy)?;
-        report.landlock_abi = landlock.as_ref().map_or(0, |_| landlock::abi());
-        report.seccomp = !filters.is_empty();
-        report.capabilities = capabilities::held().intersection(capabilities).bits();
-        Ok(Self { landlock, filters, capabilities })
+    fn prepare(policy: &Policy, filters: Vec<BpfProgram>) -> Result<Self, ConfineError> {
+        Ok(Self { landlock: landlock::ruleset(policy)?, filters })
     }
 
     /// System calls only.
     fn carry_out(&self) -> io::Result<()> {
-        capabilities::keep(self.capabilities)?;
         rustix::thread::set_no_new_privs(true)?;
         if let Some(ruleset) = &self.landlock {
             landlock::restrict(ruleset)?;

@@ -3,7 +3,6 @@
 //! its own files only, and, for an ordinary user, user IDs by which the files of
 //! that user belong to the guest's workload (user_namespaces(7)).
 
-use std::fs;
 use std::io;
 
 use rustix::fs::{Mode, OFlags, open};
@@ -82,23 +81,4 @@ fn write_file(path: &std::ffi::CStr, content: &[u8]) -> io::Result<()> {
         count if count == content.len() => Ok(()),
         _ => Err(io::ErrorKind::WriteZero.into()),
     }
-}
-
-/// Whether this process is in a user namespace that knows one user only, as
-/// ours do.
-pub fn is_of_one_user() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.lines().count() == 1 && map.split_whitespace().nth(2) == Some("1")
-}
-
-/// What a parent's [`Namespaces`] made of this process.
-pub fn tell_of_this_process(report: &mut Report) {
-    report.user_namespace = is_of_one_user();
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let is_ours = |line: &str| line.contains(" / / ") && line.contains(" - tmpfs mvm ");
-    report.mount_namespace = mounts.lines().any(is_ours);
-    // An interface beside lo would be seen here.
-    let devices = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
-    let mut names = devices.lines().skip(2).filter_map(|line| line.split(':').next());
-    report.network_namespace = !devices.is_empty() && names.all(|name| name.trim() == "lo");
 }

@@ -10,8 +10,10 @@ use seccompiler::{
     SeccompRule, TargetArch, sock_filter,
 };
 
+use rustix::process::getpid;
+
 use super::super::{ConfineError, Policy};
-use super::syscalls::{ALLOWED, EXECUTION, HOSTILE, MISSING};
+use super::syscalls::{ALLOWED, EXECUTION, HOSTILE, MISSING, SIGNALS};
 
 /// Call number and rules of which one must hold; no rules: always.
 type Rules = (i64, Vec<SeccompRule>);
@@ -24,6 +26,7 @@ const ENOSYS: SeccompAction = SeccompAction::Errno(libc::ENOSYS as u32);
 /// execute itself, and an error suits it better than death where it only tries.
 pub fn for_program(policy: &Policy) -> Result<Vec<BpfProgram>> {
     let mut hostile: Vec<Rules> = always(HOSTILE);
+    hostile.extend(always(SIGNALS));
     hostile.push((libc::SYS_clone, namespace_flags()?));
     hostile.push(socket_rules(policy)?);
     let mut filters = vec![
@@ -40,6 +43,8 @@ pub fn for_runner(policy: &Policy) -> Result<Vec<BpfProgram>> {
     let mut allowed: Vec<Rules> = always(ALLOWED);
     allowed.push((libc::SYS_clone, thread_flags()?));
     allowed.push((libc::SYS_socket, families(policy)?));
+    let own = getpid().as_raw_pid();
+    allowed.push((libc::SYS_tgkill, vec![rule(&[equal(0, own)?])?]));
     let hostile = always(HOSTILE).into_iter().chain(always(EXECUTION)).collect();
     // In this order: the list does not allow to install another.
     Ok(vec![
@@ -153,4 +158,22 @@ fn other_numbers() -> Option<BpfProgram> {
 #[cfg(not(target_arch = "x86_64"))]
 fn other_numbers() -> Option<BpfProgram> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Instructions that the kernel takes in one filter.
+    const MOST: usize = 4096;
+
+    #[test]
+    fn filters_are_short_enough_for_the_kernel() {
+        let mut policy = Policy::default();
+        for host_network in [false, true] {
+            policy.host_network = host_network;
+            let filters = [for_program(&policy).unwrap(), for_runner(&policy).unwrap()].concat();
+            assert!(filters.iter().all(|filter| (1..MOST).contains(&filter.len())));
+        }
+    }
 }

@@ -68,6 +68,16 @@ pub const HOSTILE: &[c_long] = &[
     libc::SYS_kexec_file_load,
 ];
 
+/// Signals to whatever process this user owns. A VMM sends them to its own
+/// threads, by `tgkill`.
+pub const SIGNALS: &[c_long] = &[
+    libc::SYS_kill,
+    libc::SYS_tkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_send_signal,
+];
+
 /// Another program in place of this one.
 pub const EXECUTION: &[c_long] = &[libc::SYS_execve, libc::SYS_execveat];
 
@@ -82,7 +92,7 @@ pub const MISSING: &[c_long] = &[
 ];
 
 /// What libkrun 1.19 and the libc below it call once a VM is being made.
-/// `clone` and `socket` come with conditions.
+/// `clone`, `socket` and `tgkill` come with conditions.
 pub const ALLOWED: &[c_long] = &[
     // Bytes in and out.
     libc::SYS_read,
@@ -204,8 +214,6 @@ pub const ALLOWED: &[c_long] = &[
     libc::SYS_gettid,
     libc::SYS_getpid,
     libc::SYS_getppid,
-    libc::SYS_tgkill,
-    libc::SYS_tkill,
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
     libc::SYS_rt_sigreturn,
@@ -288,3 +296,15 @@ pub const ALLOWED: &[c_long] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_time,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allowed_is_nowhere_forbidden() {
+        for list in [HOSTILE, SIGNALS, EXECUTION, MISSING] {
+            assert!(list.iter().all(|call| !ALLOWED.contains(call)));
+        }
+    }
+}

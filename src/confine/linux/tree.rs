@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
@@ -35,6 +35,7 @@ const DEVICE: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
 pub struct Tree {
     steps: Vec<Step>,
     directory: CString,
+    program: CString,
 }
 
 enum Step {
@@ -72,10 +73,15 @@ impl Place {
 }
 
 impl Tree {
-    /// The policy's paths and `code`, as a tree in which the VMM works in
+    /// The policy's paths and `code`, as a tree in which `program` works in
     /// `directory`. `None` if they cannot be laid out: a symlink in one of them
     /// leads another one to where nothing else is.
-    pub fn plan(policy: &Policy, code: &[PathBuf], directory: Option<&Path>) -> Option<Self> {
+    pub fn plan(
+        policy: &Policy,
+        code: &[PathBuf],
+        directory: &Path,
+        program: &Path,
+    ) -> Option<Self> {
         let mut places = places(policy, code);
         // Parents first; a path that is there twice has the rights of both.
         places.sort_by(|a, b| a.path.cmp(&b.path));
@@ -84,7 +90,8 @@ impl Tree {
             earlier.attributes &= if same { later.attributes } else { u64::MAX };
             same
         });
-        let mut plan = Self { steps: Vec::new(), directory: c_string(directory?)? };
+        let (directory, program) = (c_string(directory)?, c_string(program)?);
+        let mut plan = Self { steps: Vec::new(), directory, program };
         let mut made = BTreeSet::new();
         for (index, place) in places.iter().enumerate() {
             let path = &*place.path;
@@ -126,16 +133,19 @@ impl Tree {
     pub fn grow(&self) -> io::Result<()> {
         // What is mounted here is not mounted on the host.
         mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
-        // A process reaches its own descriptors by it. To look into another one
-        // it would have to get past user namespaces and Landlock.
-        let own = open_tree(CWD, STAGE, OpenTreeFlags::OPEN_TREE_CLONE | RECURSIVELY)?;
+        // By these names a process finds its descriptors and its program. There is
+        // no more of /proc: its memory, for one, is not there to be written to.
+        let descriptors = open_tree(CWD, c"/proc/self/fd", CLONE)?;
         mount(c"mvm", STAGE, c"tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=755")?;
         let root = openat(CWD, STAGE, OFlags::PATH | OFlags::DIRECTORY | CLOEXEC, Mode::empty())?;
         for step in &self.steps {
             step.take(root.as_fd())?;
         }
-        make_directory(root.as_fd(), c"proc")?;
-        attach(&own, root.as_fd(), c"proc")?;
+        for path in [c"proc", c"proc/self", c"proc/self/fd"] {
+            make_directory(root.as_fd(), path)?;
+        }
+        attach(&descriptors, root.as_fd(), c"proc/self/fd")?;
+        symlinkat(&*self.program, &root, c"proc/self/exe")?;
         fchdir(&root)?;
         pivot_root(c".", c".")?;
         unmount(c".", UnmountFlags::DETACH)?;
@@ -147,8 +157,7 @@ impl Tree {
 }
 
 const CLOEXEC: OFlags = OFlags::CLOEXEC;
-const RECURSIVELY: OpenTreeFlags =
-    OpenTreeFlags::OPEN_TREE_CLOEXEC.union(OpenTreeFlags::AT_RECURSIVE);
+const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
 
 impl Step {
     fn take(&self, root: BorrowedFd<'_>) -> io::Result<()> {
@@ -159,8 +168,7 @@ impl Step {
                 Ok(openat(root, &**path, flags, Mode::RUSR).map(drop)?)
             }
             Self::Bind { source, target, attributes } => {
-                let clone = OpenTreeFlags::OPEN_TREE_CLONE | RECURSIVELY;
-                let tree = match open_tree(CWD, &**source, clone) {
+                let tree = match open_tree(CWD, &**source, CLONE | OpenTreeFlags::AT_RECURSIVE) {
                     // It went away, or this user never got there.
                     Err(Errno::NOENT | Errno::ACCESS) => return Ok(()),
                     tree => tree?,
@@ -238,7 +246,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn planned(policy: &Policy) -> Option<Vec<String>> {
-        let tree = Tree::plan(policy, &[], Some(Path::new("/")))?;
+        let tree = Tree::plan(policy, &[], Path::new("/"), Path::new("/x"))?;
         let text = |path: &CString| path.to_str().unwrap().to_owned();
         let name = |step: &Step| match step {
             Step::Directory(path) => format!("{}/", text(path)),
