@@ -18,6 +18,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::CapabilitySet;
 use seccompiler::BpfProgram;
 use tokio::process::{Child, Command};
@@ -155,6 +156,8 @@ impl Plan {
         }
         capabilities::keep(self.capabilities)?;
         rustix::thread::set_no_new_privs(true)?;
+        // A core would have the guest's memory in it, secrets and all.
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
         self.rest.as_ref().map_or(Ok(()), Rest::carry_out)
     }
 }
