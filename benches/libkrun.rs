@@ -25,7 +25,7 @@ use mvm::state::Dirs;
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MAIN_PROCESS, MessageField, Process, VSOCK_PORT};
 use mvm_runner::{Config, Disk, DiskFormat, Machine, VsockPort};
-use support::{Outcome, Registry, median, mvm};
+use support::{Outcome, Registry, median, mvm, phases};
 
 /// First argument of this program as the minimal program's runner.
 const RUNNER: &str = "__minimal";
@@ -73,7 +73,7 @@ fn bench() -> Outcome<bool> {
     let minimal = Minimal::prepare(&Dirs::under(&home), &image, temporary.path())?;
     // Fills the caches that live as long as the host's boot.
     timed_run(&home, &image)?;
-    let (mut runs, mut bare) = (Vec::new(), Vec::new());
+    let (mut runs, mut bare) = (Vec::<Run>::new(), Vec::<Run>::new());
     for round in 0..rounds {
         // What comes second may profit or suffer from what came first.
         if round % 2 == 0 {
@@ -84,16 +84,25 @@ fn bench() -> Outcome<bool> {
             bare.push(minimal.timed()?);
         }
     }
-    let ratios = runs.iter().zip(&bare).map(|(run, bare)| run / bare).collect();
-    let over = median(ratios);
-    let (run, bare) = (median(runs), median(bare));
+    let over = median(runs.iter().zip(&bare).map(|(run, bare)| run.wall / bare.wall).collect());
+    let wall = |runs: &[Run]| median(runs.iter().map(|run| run.wall).collect());
+    let (run, bare_wall) = (wall(&runs), wall(&bare));
     println!("medians of {rounds} rounds");
     let kept = over <= MAX_OVER_MINIMAL;
     println!(
         "mvm run true / minimal program {over:>6.2}   at most {MAX_OVER_MINIMAL:.2}   {:<6}   \
-         {run:.0} ms / {bare:.0} ms",
+         {run:.0} ms / {bare_wall:.0} ms",
         if kept { "kept" } else { "BROKEN" },
     );
+    println!("\nphases, ms: mvm run / minimal program");
+    for (name, _) in runs.first().map(|run| run.phases.as_slice()).unwrap_or_default() {
+        match phase(&bare, name) {
+            Some(bare) => {
+                println!("{name:<10} {:>8.1} {bare:>8.1}", phase(&runs, name).unwrap_or(0.0))
+            }
+            None => println!("{name:<10} {:>8.1}", phase(&runs, name).unwrap_or(0.0)),
+        }
+    }
     Ok(memory(&home, &image)? && kept)
 }
 
@@ -103,14 +112,27 @@ fn pulled(home: &Path, registry: &Registry) -> Outcome<String> {
     if done.success() { Ok(image) } else { Err(format!("{image} cannot be pulled").into()) }
 }
 
-fn timed_run(home: &Path, image: &str) -> Outcome<f64> {
+/// One run: the whole of it and its phases, in milliseconds.
+struct Run {
+    wall: f64,
+    phases: Vec<(String, f64)>,
+}
+
+/// The median of a phase.
+fn phase(runs: &[Run], name: &str) -> Option<f64> {
+    let find = |run: &Run| run.phases.iter().find(|(found, _)| found == name).map(|(_, ms)| *ms);
+    let found: Vec<f64> = runs.iter().filter_map(find).collect();
+    (!found.is_empty()).then(|| median(found))
+}
+
+fn timed_run(home: &Path, image: &str) -> Outcome<Run> {
     let begun = Instant::now();
     let output = mvm(home)
-        .args(["run", "--backend=libkrun", "--rm", "--pull=never", image, "true"])
+        .args(["-v", "run", "--backend=libkrun", "--rm", "--pull=never", image, "true"])
         .output()?;
     let wall = begun.elapsed().as_secs_f64() * 1e3;
     match output.status.success() {
-        true => Ok(wall),
+        true => Ok(Run { wall, phases: phases(&String::from_utf8_lossy(&output.stderr)) }),
         false => Err(format!("mvm run: {}", String::from_utf8_lossy(&output.stderr)).into()),
     }
 }
@@ -190,7 +212,7 @@ impl Minimal {
     }
 
     /// One boot, one `true`.
-    fn timed(&self) -> Outcome<f64> {
+    fn timed(&self) -> Outcome<Run> {
         let socket = self.directory.join("agent.sock");
         let _ = fs::remove_file(&socket);
         let listener = StdListener::bind(&socket)?;
@@ -210,22 +232,35 @@ impl Minimal {
             .spawn()?;
         let input = child.stdin.take().ok_or("no stdin")?;
         serde_json::to_writer(&input, &Config { machine, policy: () })?;
-        let outcome = runtime
-            .block_on(async { self.speak(tokio::net::UnixListener::from_std(listener)?).await });
+        let outcome = runtime.block_on(async {
+            self.speak(tokio::net::UnixListener::from_std(listener)?, begun).await
+        });
         // The run is over when the VM is gone, here as there.
         child.kill()?;
         child.wait()?;
         let wall = begun.elapsed().as_secs_f64() * 1e3;
-        outcome.map(|()| wall)
+        Ok(Run { wall, phases: outcome? })
     }
 
-    async fn speak(&self, listener: tokio::net::UnixListener) -> Outcome {
+    async fn speak(
+        &self,
+        listener: tokio::net::UnixListener,
+        begun: Instant,
+    ) -> Outcome<Vec<(String, f64)>> {
+        let mut phases = Vec::new();
+        let mut last = begun;
+        let mut lap = |name: &str| {
+            phases.push((name.to_owned(), last.elapsed().as_secs_f64() * 1e3));
+            last = Instant::now();
+        };
         let dialing = Box::pin(async move {
             let (connection, _) = listener.accept().await?;
             Ok(Box::new(connection) as Box<dyn Channel>)
         });
         let agent = Agent::accept(dialing, self.nonce, Duration::from_secs(120)).await?;
+        lap("boot");
         agent.configure(&self.init).await?;
+        lap("configure");
         let process = Process {
             id: MAIN_PROCESS.into(),
             args: vec![b"true".to_vec()],
@@ -233,8 +268,9 @@ impl Minimal {
             ..Process::default()
         };
         agent.start(&process).await?;
+        lap("exec");
         match agent.wait(MAIN_PROCESS).await?.code {
-            0 => Ok(()),
+            0 => Ok(phases),
             code => Err(format!("the minimal VM's command ended with {code}").into()),
         }
     }

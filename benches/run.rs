@@ -21,7 +21,7 @@ use mvm::rootfs::upper;
 use mvm::state::Dirs;
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MAIN_PROCESS, MessageField, Process};
-use support::{Outcome, Registry, median, mvm};
+use support::{Outcome, Registry, median, mvm, phases};
 
 const SMALL: &str = "busybox:latest";
 const BIG: &str = "big:2g";
@@ -95,16 +95,8 @@ fn timed_run(home: &Path, image: &str) -> Outcome<Run> {
     if !output.status.success() {
         return Err(format!("mvm run failed: {said}").into());
     }
-    let phase = |line: &str| -> Option<(String, f64)> {
-        if line.contains(':') {
-            return None;
-        }
-        let (name, time) =
-            line.trim().strip_prefix("INFO ")?.strip_suffix(" ms")?.rsplit_once(' ')?;
-        Some((name.trim().to_owned(), time.parse().ok()?))
-    };
     let guest = said.lines().find_map(|l| l.split_once("guest clock: ")).map_or("", |(_, g)| g);
-    Ok(Run { wall, phases: said.lines().filter_map(phase).collect(), guest: guest.to_owned() })
+    Ok(Run { wall, phases: phases(&said), guest: guest.to_owned() })
 }
 
 /// The same kernel, initramfs and devices, driven by the hypervisor and the

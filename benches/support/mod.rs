@@ -8,6 +8,19 @@ use std::process::{Child, Command, Stdio};
 
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
+/// What `mvm -v` said of its phases, in milliseconds.
+pub fn phases(said: &str) -> Vec<(String, f64)> {
+    let phase = |line: &str| -> Option<(String, f64)> {
+        if line.contains(':') {
+            return None;
+        }
+        let (name, time) =
+            line.trim().strip_prefix("INFO ")?.strip_suffix(" ms")?.rsplit_once(' ')?;
+        Some((name.trim().to_owned(), time.parse().ok()?))
+    };
+    said.lines().filter_map(phase).collect()
+}
+
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::support::{boots, images, kernel};
+use crate::support::{boots, images, is_libkrun, kernel};
 use crate::{need, skip};
 
 /// Packages the mvm of these tests: what is packaged is not the question.
@@ -101,7 +101,7 @@ fn the_archive_runs_where_it_is_unpacked() {
     let busybox = images.image("busybox");
     let run = ["run", "--rm", &busybox, "echo", "out of the box"];
     let done = installed.mvm(&link, &run);
-    boots("qemu");
+    boots(if is_libkrun() { "libkrun" } else { "qemu" });
     assert_eq!(String::from_utf8_lossy(&done.stdout), "out of the box\n", "{done:?}");
     assert_eq!(done.status.code(), Some(0), "{done:?}");
 

@@ -34,14 +34,30 @@ add() { # TREE SOURCE DESTINATION
   fi
 }
 
+# Modules of the machines' kernel, and `load`, which inserts them in this order.
+# What is absent is built in, or else what needs it will not work.
+add_modules() { # DIRECTORY NAME...
+  local directory=$1 name file
+  shift
+  mkdir -p "$directory"
+  for name; do
+    file=$(find "$kernel/lib/modules" -name "$name.ko" -o -name "$name.ko.xz")
+    case $file in
+      '') continue ;;
+      *.xz) xz -dc "$file" >"$directory/$name.ko" ;;
+      *) cp "$file" "$directory/$name.ko" ;;
+    esac
+    strip -g "$directory/$name.ko"
+    echo "$name" >>"$directory/load"
+  done
+}
+
 # A raw disk with this system and these files, SOURCE:DESTINATION each.
 make_disk() { # DISK [FILE...]
-  local disk=$1 tree program file name module modules
+  local disk=$1 tree=$work/tree program file name
   shift
-  tree=$work/tree
-  modules=$(printf '%s\n' "$kernel"/lib/modules/*/kernel)
   # Debian's layout, so that paths of this machine hold there.
-  mkdir -p "$tree"/usr/{bin,lib,lib64} "$tree"/{dev,proc,sys,run,root,etc/ssl/certs,lab/modules,var/tmp,mnt}
+  mkdir -p "$tree"/usr/{bin,lib,lib64} "$tree"/{dev,proc,sys,run,root,etc/ssl/certs,lab,var/tmp,mnt}
   for name in bin lib lib64; do ln -s "usr/$name" "$tree/$name"; done
   ln -s usr/bin "$tree/sbin"
   ln -s bin "$tree/usr/sbin"
@@ -55,10 +71,7 @@ make_disk() { # DISK [FILE...]
   for program in "${programs[@]}"; do
     add "$tree" "$(readlink -f "$(command -v "$program")")" "/usr/bin/$program"
   done
-  for module in virt/lib/irqbypass arch/x86/kvm/kvm arch/x86/kvm/kvm-amd drivers/net/tun drivers/net/dummy drivers/net/veth \
-    fs/fuse/fuse fs/overlayfs/overlay; do
-    strip -g -o "$tree/lab/modules/${module##*/}.ko" "$modules/$module.ko"
-  done
+  add_modules "$tree/lab/modules" irqbypass kvm kvm-amd tun dummy veth fuse overlay
   install "$lab/guest" "$tree/lab/guest"
   cp /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/"
   printf '%s\n' root:x:0:0:root:/root:/bin/sh user:x:1000:1000:user:/home/user:/bin/sh \
@@ -76,17 +89,13 @@ make_disk() { # DISK [FILE...]
 
 # The initramfs that finds the disk, once per kernel and content.
 make_initramfs() {
-  local key tree modules module
-  key=$(sha256sum "$lab/init" | cut -c1-16)
+  local key tree=$work/tree
+  key=$(cat "$lab/init" "$lab/lib.sh" | sha256sum | cut -c1-16)
   initramfs=$kernel/initramfs-$key
   [ ! -f "$initramfs" ] || return 0
-  modules=$(printf '%s\n' "$kernel"/lib/modules/*/kernel)
-  tree=$work/tree
-  mkdir -p "$tree"/{bin,dev,new,modules}
+  mkdir -p "$tree"/{bin,dev,new}
   cp "$(command -v busybox)" "$tree/bin/busybox"
-  for module in drivers/virtio/{virtio,virtio_ring,virtio_pci_modern_dev,virtio_pci_legacy_dev,virtio_pci} drivers/block/virtio_blk; do
-    strip -g -o "$tree/modules/${module##*/}.ko" "$modules/$module.ko"
-  done
+  add_modules "$tree/modules" virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk
   install "$lab/init" "$tree/init"
   (cd "$tree" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$initramfs.$$"
   mv "$initramfs.$$" "$initramfs"
