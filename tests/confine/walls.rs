@@ -129,7 +129,10 @@ impl Host {
             fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
         }
         let program = path("program");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        // By a process of its own: what another test's child has inherited for
+        // writing cannot be executed.
+        let own = std::env::current_exe().unwrap();
+        assert!(Command::new("cp").args([&own, &program]).status().unwrap().success());
         let (tcp, udp) = (TcpListener::bind("127.0.0.1:0"), UdpSocket::bind("127.0.0.1:0"));
         let (tcp, udp) = (tcp.unwrap(), udp.unwrap());
         let abstract_socket = format!("{}", directory.path().display());

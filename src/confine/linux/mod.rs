@@ -18,6 +18,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::CapabilitySet;
 use seccompiler::BpfProgram;
 use tokio::process::{Child, Command};
@@ -128,17 +129,20 @@ pub fn enter(policy: &Policy) -> Result<(), ConfineError> {
 fn tree(command: &Command, policy: &Policy, subject: Subject) -> Option<Tree> {
     let command = command.as_std();
     let directory = command.get_current_dir().unwrap_or(Path::new("/"));
-    match subject {
-        Subject::Program => Tree::plan(policy, &[], directory, Path::new(command.get_program())),
-        Subject::Runner => {
-            // If it was replaced since, only /proc has the file that we are.
-            let program = std::env::current_exe().ok().filter(|program| program.exists())?;
-            // Once it runs it confines itself and has no more need of these.
-            let mut code = [library_places(&program), loader_of(&program)].concat();
-            code.push(program.clone());
-            Tree::plan(policy, &code, directory, &program)
-        }
+    let program = Path::new(command.get_program());
+    if subject == Subject::Program {
+        return Tree::plan(policy, &[], directory, program);
     }
+    // It is named by /proc/self/exe. If that file was replaced since, it is
+    // nowhere else, and there can be no tree.
+    let file = std::fs::canonicalize(program).ok()?;
+    // Once it runs it confines itself and has no more need of these.
+    let mut code = [library_places(&file), loader_of(&file)].concat();
+    code.push(file.clone());
+    if !program.starts_with("/proc") {
+        code.push(program.to_owned());
+    }
+    Tree::plan(policy, &code, directory, &file)
 }
 
 impl Plan {
@@ -155,6 +159,8 @@ impl Plan {
         }
         capabilities::keep(self.capabilities)?;
         rustix::thread::set_no_new_privs(true)?;
+        // A core would have the guest's memory in it, secrets and all.
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
         self.rest.as_ref().map_or(Ok(()), Rest::carry_out)
     }
 }
