@@ -48,6 +48,8 @@ pub struct Monitor {
     ordering: mpsc::Sender<Order>,
     /// Someone ordered the end: output that nobody takes is not waited for.
     stopping: bool,
+    /// The VM was killed and is on its way out.
+    ending: Option<JoinHandle<()>>,
     cost: Cost,
 }
 
@@ -69,6 +71,7 @@ impl Monitor {
             orders,
             ordering,
             stopping: false,
+            ending: None,
             cost: Cost::default(),
         })
     }
@@ -108,7 +111,8 @@ impl Monitor {
         Ok(())
     }
 
-    /// From power-on to the VM's end. Whatever happens, the VM is gone after.
+    /// From power-on to the VM's end. Whatever happens, the VM is gone after, or
+    /// killed: `ending` waits for it.
     async fn live(
         &mut self,
         stdin: mpsc::UnboundedReceiver<Vec<u8>>,
@@ -124,9 +128,19 @@ impl Monitor {
             Ok(agent) => self.workload(&mut *vm, &agent, stdin, sender).await,
             Err(failure) => Err(failure),
         };
-        vm.stop(Duration::ZERO).await;
         if let Some(trouble) = vm.trouble() {
             self.clients.event(Event::Warning(trouble.into())).await;
+        }
+        let ending = tokio::spawn(async move {
+            vm.stop(Duration::ZERO).await;
+        });
+        if self.claim.record.auto_remove {
+            // Nobody will want its disk: who waits for the command need not
+            // wait until the host has taken the VM's memory apart.
+            self.ending = Some(ending);
+            tokio::task::yield_now().await;
+        } else {
+            let _ = ending.await;
         }
         outcome
     }
@@ -356,7 +370,7 @@ impl Monitor {
             },
         });
         let _ = std::fs::remove_dir_all(self.launch.dirs.vm_runtime(&self.launch.id));
-        let Self { claim, clients, launch, mut cost, .. } = self;
+        let Self { claim, clients, launch, ending, mut cost, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
         let written = if claim.record.auto_remove {
             claim.remove()
@@ -371,6 +385,9 @@ impl Monitor {
         clients.event(Event::Cost(cost)).await;
         clients.event(event).await;
         clients.finish().await;
+        if let Some(ending) = ending {
+            let _ = ending.await;
+        }
         written
     }
 }
