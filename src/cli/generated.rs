@@ -8,34 +8,23 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use clap::CommandFactory;
 use clap_complete::{Shell, generate_to};
 
 use super::Cli;
+use crate::hypervisor::libkrun;
+use crate::monitor;
 
 const SHELLS: [Shell; 5] = [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh];
 
-/// `mvm` without what is not for people. The generators of completions take
-/// hidden commands for ordinary ones, and clap can add but not remove.
-fn published() -> Command {
-    let whole = Cli::command();
-    let shown = whole.get_subcommands().filter(|command| !command.is_hide_set());
-    Command::new("mvm")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about(whole.get_about().expect("what mvm is for").clone())
-        .subcommand_required(true)
-        .args(whole.get_arguments().cloned())
-        .subcommands(shown.cloned())
-}
-
 fn write_completions(directory: &Path) {
     for shell in SHELLS {
-        generate_to(shell, &mut published(), "mvm", directory).expect("write completions");
+        generate_to(shell, &mut Cli::command(), "mvm", directory).expect("write completions");
     }
 }
 
 fn write_man_pages(directory: &Path) {
-    clap_mangen::generate_to(published(), directory).expect("write man pages");
+    clap_mangen::generate_to(Cli::command(), directory).expect("write man pages");
 }
 
 fn files(directory: &Path) -> BTreeMap<OsString, String> {
@@ -52,10 +41,8 @@ fn is_up_to_date(name: &str, write: impl Fn(&Path)) {
     write(made.path());
     let made = files(made.path());
     assert!(!made.is_empty());
-    let whole = Cli::command();
-    for hidden in whole.get_subcommands().filter(|command| command.is_hide_set()) {
-        let shows = |text: &String| text.contains(hidden.get_name());
-        assert!(!made.values().any(shows), "{} is in {name}/", hidden.get_name());
+    for own in [libkrun::COMMAND, monitor::COMMAND] {
+        assert!(!made.values().any(|text| text.contains(own)), "{own} is in {name}/");
     }
     if std::env::var_os("MVM_BLESS").is_some() {
         let _ = fs::remove_dir_all(&directory);

@@ -145,7 +145,7 @@ fn start_log(verbose: u8) {
         .try_init();
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod generated;
 #[cfg(test)]
 mod tests {

@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::user::{ADDRESS, GATEWAY, NAMESERVER, PREFIX, guest, mac_of};
+use super::user::{ADDRESS, GATEWAY, NAMESERVER, PREFIX, attachment};
 use super::{Attachment, Provider};
 use crate::error::{Failure, Result};
-use crate::hypervisor::{Endpoint, Nic, last_lines};
+use crate::hypervisor::{Endpoint, last_lines};
 use crate::sys;
 
 pub const PROGRAM: &str = "passt";
@@ -35,13 +35,7 @@ impl Provider for Passt {
     }
 
     fn attach(&self, vm_id: &str) -> Option<Attachment> {
-        let mac = mac_of(vm_id);
-        Some(Attachment {
-            guest: guest(&mac),
-            nic: Nic::new(mac, Endpoint::Stream),
-            nameservers: vec![NAMESERVER.into()],
-            program: Some(self.program.clone()),
-        })
+        Some(attachment(vm_id, Endpoint::Stream, Some(self.program.clone())))
     }
 }
 

@@ -3,6 +3,8 @@
 //! guest reach the host's loopback through its gateway address, which is why
 //! it is not the default: see docs/SECURITY.md.
 
+use std::path::PathBuf;
+
 use super::{Attachment, Provider};
 use crate::hypervisor::{Endpoint, Nic};
 
@@ -21,30 +23,31 @@ impl Provider for HypervisorUser {
     }
 
     fn attach(&self, vm_id: &str) -> Option<Attachment> {
-        let mac = mac_of(vm_id);
-        Some(Attachment {
-            guest: guest(&mac),
-            nic: Nic::new(mac, Endpoint::HypervisorUser),
-            nameservers: vec![NAMESERVER.into()],
-            program: None,
-        })
+        Some(attachment(vm_id, Endpoint::HypervisorUser, None))
     }
 }
 
-/// What the guest's interface is configured with.
-pub(super) fn guest(mac: &str) -> mvm_proto::Network {
-    mvm_proto::Network {
-        mac: mac.to_owned(),
-        address: ADDRESS.into(),
-        prefix: PREFIX,
-        gateway: GATEWAY.into(),
-        mtu: MTU,
-        ..Default::default()
+/// The one interface that every user-mode network gives: only what is at the
+/// other end of its cable differs.
+pub(super) fn attachment(vm_id: &str, endpoint: Endpoint, program: Option<PathBuf>) -> Attachment {
+    let mac = mac_of(vm_id);
+    Attachment {
+        guest: mvm_proto::Network {
+            mac: mac.clone(),
+            address: ADDRESS.into(),
+            prefix: PREFIX,
+            gateway: GATEWAY.into(),
+            mtu: MTU,
+            ..Default::default()
+        },
+        nic: Nic::new(mac, endpoint),
+        nameservers: vec![NAMESERVER.into()],
+        program,
     }
 }
 
 /// A locally administered address of the VM's own, from its hexadecimal ID.
-pub(super) fn mac_of(vm_id: &str) -> String {
+fn mac_of(vm_id: &str) -> String {
     let digits: Vec<char> = vm_id.chars().take(10).collect();
     let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
     format!("52:{}", pairs.join(":"))
