@@ -25,10 +25,14 @@ use mvm::state::Dirs;
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MAIN_PROCESS, MessageField, Process, VSOCK_PORT};
 use mvm_runner::{Config, Disk, DiskFormat, Machine, VsockPort};
+use protobuf::Message;
 use support::{Outcome, Registry, median, mvm, phases};
 
+/// First argument of this program as the minimal program: a program that is
+/// started for each boot, as `mvm run` is.
+const MINIMAL: &str = "__minimal";
 /// First argument of this program as the minimal program's runner.
-const RUNNER: &str = "__minimal";
+const RUNNER: &str = "__minimal_runner";
 const MEMORY_MIB: u32 = 512;
 /// Promises of docs/SPECIFICATION.md.
 const MAX_OVER_MINIMAL: f64 = 1.10;
@@ -41,16 +45,18 @@ fn main() -> ExitCode {
             eprintln!("{}", mvm_runner::main(unconfined));
             return ExitCode::FAILURE;
         }
-        Some(word) if word == mvm::hypervisor::libkrun::COMMAND => {
-            return mvm::hypervisor::libkrun::runner();
-        }
+        Some(MINIMAL) => return ended(Minimal::run().map(|()| true)),
         _ => {}
     }
     // `cargo test --benches` runs this too, and wants nothing of it.
     if std::env::args().any(|argument| argument == "--test") {
         return ExitCode::SUCCESS;
     }
-    match bench() {
+    ended(bench())
+}
+
+fn ended(outcome: Outcome<bool>) -> ExitCode {
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -140,11 +146,14 @@ fn timed_run(home: &Path, image: &str) -> Outcome<Run> {
 /// libkrun, a socket, the agent's protocol, and nothing else: not confined, not
 /// recorded, nothing checked.
 struct Minimal {
-    machine: Machine,
-    init: InitConfig,
-    nonce: Nonce,
     directory: PathBuf,
 }
+
+const NONCE: Nonce = Nonce([7; 16]);
+/// What the minimal program finds in its directory, and makes there.
+const MACHINE: &str = "machine.json";
+const INIT: &str = "init.pb";
+const SOCKET: &str = "agent.sock";
 
 impl Minimal {
     fn prepare(dirs: &Dirs, image: &str, directory: &Path) -> Outcome<Self> {
@@ -174,7 +183,6 @@ impl Minimal {
         let beside = dirs.vms().join("bench");
         fs::create_dir_all(&beside)?;
         let prepared = Libkrun {}.prepare_rootfs(&rootfs, &beside)?;
-        let nonce = Nonce([7; 16]);
         let disks = prepared.disks.iter().map(|disk| Disk {
             serial: disk.serial.clone(),
             path: disk.path.clone(),
@@ -195,12 +203,12 @@ impl Minimal {
                 mvm::hypervisor::libkrun::kernel_words(1),
                 mvm_proto::CHANNEL_ARGUMENT,
                 mvm_proto::NONCE_ARGUMENT,
-                nonce.to_hex()
+                NONCE.to_hex()
             ),
             disks: disks.collect(),
             shares: Vec::new(),
             nics: Vec::new(),
-            vsock: vec![VsockPort { port: VSOCK_PORT, path: "agent.sock".into() }],
+            vsock: vec![VsockPort { port: VSOCK_PORT, path: SOCKET.into() }],
             serial: 0,
         };
         let init = InitConfig {
@@ -208,58 +216,74 @@ impl Minimal {
             root: MessageField::some(prepared.guest),
             ..InitConfig::default()
         };
-        Ok(Self { machine, init, nonce, directory: directory.to_owned() })
+        fs::write(directory.join(MACHINE), serde_json::to_vec(&machine)?)?;
+        fs::write(directory.join(INIT), init.write_to_bytes()?)?;
+        Ok(Self { directory: directory.to_owned() })
     }
 
-    /// One boot, one `true`.
+    /// One boot, one `true`, in a process of its own.
     fn timed(&self) -> Outcome<Run> {
-        let socket = self.directory.join("agent.sock");
-        let _ = fs::remove_file(&socket);
-        let listener = StdListener::bind(&socket)?;
+        let directory = &self.directory;
+        let _ = fs::remove_file(directory.join(SOCKET));
+        let begun = Instant::now();
+        let output = Command::new(std::env::current_exe()?)
+            .arg(MINIMAL)
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .output()?;
+        let wall = begun.elapsed().as_secs_f64() * 1e3;
+        let said = String::from_utf8_lossy(&output.stderr);
+        match output.status.success() {
+            true => Ok(Run { wall, phases: phases(&said) }),
+            false => Err(format!("the minimal program: {said}").into()),
+        }
+    }
+
+    /// The minimal program, in the directory that `prepare` filled.
+    fn run() -> Outcome {
+        let begun = Instant::now();
+        let listener = StdListener::bind(SOCKET)?;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let begun = Instant::now();
-        let serial = fs::File::create(self.directory.join("console"))?;
+        let serial = fs::File::create("console")?;
         // A descriptor that stays open across the start of the child.
         let serial = rustix::io::fcntl_dupfd_cloexec(&serial, 10)?;
         rustix::io::fcntl_setfd(&serial, rustix::io::FdFlags::empty())?;
-        let mut machine = self.machine.clone();
+        let mut machine: Machine = serde_json::from_slice(&fs::read(MACHINE)?)?;
         machine.serial = std::os::fd::AsRawFd::as_raw_fd(&serial);
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg(RUNNER)
-            .current_dir(&self.directory)
-            .stdin(Stdio::piped())
-            .spawn()?;
+        let init = InitConfig::parse_from_bytes(&fs::read(INIT)?)?;
+        let mut child =
+            Command::new(std::env::current_exe()?).arg(RUNNER).stdin(Stdio::piped()).spawn()?;
         let input = child.stdin.take().ok_or("no stdin")?;
         serde_json::to_writer(&input, &Config { machine, policy: () })?;
+        drop(input);
         let outcome = runtime.block_on(async {
-            self.speak(tokio::net::UnixListener::from_std(listener)?, begun).await
+            Self::speak(&init, tokio::net::UnixListener::from_std(listener)?, begun).await
         });
         // The run is over when the VM is gone, here as there.
         child.kill()?;
         child.wait()?;
-        let wall = begun.elapsed().as_secs_f64() * 1e3;
-        Ok(Run { wall, phases: outcome? })
+        outcome
     }
 
     async fn speak(
-        &self,
+        init: &InitConfig,
         listener: tokio::net::UnixListener,
         begun: Instant,
-    ) -> Outcome<Vec<(String, f64)>> {
-        let mut phases = Vec::new();
+    ) -> Outcome {
         let mut last = begun;
+        // As `mvm -v` says it.
         let mut lap = |name: &str| {
-            phases.push((name.to_owned(), last.elapsed().as_secs_f64() * 1e3));
+            eprintln!("INFO {name} {:.1} ms", last.elapsed().as_secs_f64() * 1e3);
             last = Instant::now();
         };
         let dialing = Box::pin(async move {
             let (connection, _) = listener.accept().await?;
             Ok(Box::new(connection) as Box<dyn Channel>)
         });
-        let agent = Agent::accept(dialing, self.nonce, Duration::from_secs(120)).await?;
+        let agent = Agent::accept(dialing, NONCE, Duration::from_secs(120)).await?;
         lap("boot");
-        agent.configure(&self.init).await?;
+        agent.configure(init).await?;
         lap("configure");
         let process = Process {
             id: MAIN_PROCESS.into(),
@@ -269,8 +293,10 @@ impl Minimal {
         };
         agent.start(&process).await?;
         lap("exec");
-        match agent.wait(MAIN_PROCESS).await?.code {
-            0 => Ok(phases),
+        let code = agent.wait(MAIN_PROCESS).await?.code;
+        lap("command");
+        match code {
+            0 => Ok(()),
             code => Err(format!("the minimal VM's command ended with {code}").into()),
         }
     }
