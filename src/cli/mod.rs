@@ -16,7 +16,10 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind as UsageError;
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::error::{Failure, MVM_FAILED, Result};
 #[cfg(unix)]
@@ -126,23 +129,22 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// `MVM_LOG` has tracing's filter syntax and wins over `-v`.
+/// `MVM_LOG` is `TARGET=LEVEL,...` and wins over `-v`.
 fn start_log(verbose: u8) {
-    let default = match verbose {
-        0 => "warn",
-        1 => "mvm=info,warn",
-        _ => "mvm=debug,info",
-    };
-    let filter = EnvFilter::try_from_env("MVM_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let asked = std::env::var("MVM_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| match verbose {
+        0 => Targets::new().with_default(Level::WARN),
+        1 => Targets::new().with_default(Level::WARN).with_target("mvm", Level::INFO),
+        _ => Targets::new().with_default(Level::INFO).with_target("mvm", Level::DEBUG),
+    });
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(false)
         .without_time()
         .with_target(false)
         // Or a log on a full disk would end the process that writes to it.
-        .log_internal_errors(false)
-        .try_init();
+        .log_internal_errors(false);
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }
 
 #[cfg(all(test, unix))]
