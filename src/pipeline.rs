@@ -42,10 +42,13 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
     let claim = vms.create(record(dirs, &spec, &image, &backend)?)?;
     match prepare(dirs, &spec, &preflight, backend, &image, &claim) {
         Ok(launch) => {
+            let directory = claim.directory().to_owned();
             let attached = monitor::spawn(launch, claim).await?;
             let ended = attached.run(report).await;
-            // What a monitor that died could not take away, if it was to.
-            let _ = spec.auto_remove.then(|| vms.list());
+            if spec.auto_remove && directory.exists() {
+                // The monitor died: this takes away what it was to.
+                let _ = vms.list();
+            }
             ended
         }
         Err(failure) => {
@@ -336,8 +339,10 @@ fn timed<T>(name: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 fn report(event: &Event) {
     match event {
         Event::Warning(text) => eprintln!("warning: {text}"),
-        Event::Phase { name, micros } => show_phase(name, Duration::from_micros(*micros)),
         Event::Cost(cost) => {
+            for (name, micros) in &cost.phases {
+                show_phase(name, Duration::from_micros(*micros));
+            }
             show_phase("cpu mvm", Duration::from_micros(sys::cpu_micros()));
             show_phase("cpu mon.", Duration::from_micros(cost.monitor_cpu_micros));
             tracing::info!(

@@ -53,6 +53,27 @@ pub struct Monitor {
     cost: Cost,
 }
 
+/// The workload's streams, before anything moves in them.
+struct Streams {
+    stdin: Option<Stream>,
+    stdout: Stream,
+    stderr: Stream,
+}
+
+impl Streams {
+    async fn open(agent: &Agent, stdin: bool) -> std::result::Result<Self, AgentError> {
+        let stdin = async {
+            match stdin {
+                true => agent.stream(STDIN).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (stdin, stdout, stderr) =
+            tokio::try_join!(stdin, agent.stream(STDOUT), agent.stream(STDERR))?;
+        Ok(Self { stdin, stdout, stderr })
+    }
+}
+
 /// The workload's output on its way to logs and commands.
 struct Outputs {
     moving: Vec<JoinHandle<()>>,
@@ -125,7 +146,7 @@ impl Monitor {
         let mut vm =
             starting.map_err(|e| Failure::cannot("start the VM", &e).maybe_hint(e.hint()))?;
         let outcome = match self.boot(&mut *vm, started).await {
-            Ok(agent) => self.workload(&mut *vm, &agent, stdin, sender).await,
+            Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams, stdin, sender).await,
             Err(failure) => Err(failure),
         };
         if let Some(trouble) = vm.trouble() {
@@ -162,16 +183,19 @@ impl Monitor {
         Ok(self.launch.vm.clone())
     }
 
-    async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<Agent> {
+    async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<(Agent, Streams)> {
         let channel = vm.channel().ok_or_else(|| Failure::new("the VM has no channel"))?;
         let window = Duration::from_millis(self.launch.boot_window_ms);
         let accepting = Agent::accept(channel, self.launch.vm.nonce(), window);
         let agent = self.during(vm, accepting, explain_boot).await?;
-        self.phase("boot", started).await;
+        self.phase("boot", started);
         let configuring = Instant::now();
         self.launch.init.wall_clock_ns = i64::try_from(now_ms()).unwrap_or_default() * 1_000_000;
         let init = std::mem::take(&mut self.launch.init);
-        let configured = self.during(vm, agent.configure(&init), explain_boot).await?;
+        // The guest looks up only once for what comes together.
+        let opening = Streams::open(&agent, self.launch.stdin);
+        let both = async { tokio::try_join!(opening, agent.configure(&init)) };
+        let (streams, configured) = self.during(vm, both, explain_boot).await?;
         tracing::debug!(
             kernel = configured.kernel_release,
             init_ms = configured.init_started_ms,
@@ -180,36 +204,42 @@ impl Monitor {
         );
         self.cost.init_ms = configured.init_started_ms;
         self.cost.configured_ms = configured.configured_ms;
-        self.phase("configure", configuring).await;
-        Ok(agent)
+        self.phase("configure", configuring);
+        Ok((agent, streams))
     }
 
     async fn workload(
         &mut self,
         vm: &mut dyn VmHandle,
         agent: &Agent,
+        streams: Streams,
         stdin: mpsc::UnboundedReceiver<Vec<u8>>,
         sender: Sender,
     ) -> Result<Exit> {
         let starting = Instant::now();
-        let outputs = self.start(vm, agent, stdin, sender).await?;
+        let outputs = self.start(vm, agent, streams, stdin, sender).await?;
         self.claim.record.phase = Phase::Running;
         self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());
         self.claim.save()?;
-        self.phase("exec", starting).await;
+        self.phase("exec", starting);
         self.clients.event(Event::Started).await;
+        let running = Instant::now();
         let exit = self.wait(vm, agent, &outputs).await?;
+        self.phase("command", running);
+        let ending = Instant::now();
         self.drain(vm, outputs).await;
         self.shut_down(vm, agent).await;
+        self.phase("end", ending);
         Ok(exit)
     }
 
-    /// Opens the streams and starts the process.
+    /// Starts the process, and what moves its streams.
     async fn start(
         &mut self,
         vm: &mut dyn VmHandle,
         agent: &Agent,
+        streams: Streams,
         stdin: mpsc::UnboundedReceiver<Vec<u8>>,
         sender: Sender,
     ) -> Result<Outputs> {
@@ -217,15 +247,14 @@ impl Monitor {
         process.id = MAIN_PROCESS.into();
         let (closed, closing) = watch::channel(0);
         let mut outputs = Outputs { moving: Vec::new(), closed };
-        if self.launch.stdin {
-            let stream = self.during(vm, agent.stream(STDIN), explain_crash).await?;
+        if let Some(stream) = streams.stdin {
             process.stdin = STDIN;
             tokio::spawn(move_stdin(stream, stdin, sender));
         }
-        for (id, kind, name) in
-            [(STDOUT, Kind::Stdout, "stdout.log"), (STDERR, Kind::Stderr, "stderr.log")]
-        {
-            let stream = self.during(vm, agent.stream(id), explain_crash).await?;
+        for (stream, kind, name) in [
+            (streams.stdout, Kind::Stdout, "stdout.log"),
+            (streams.stderr, Kind::Stderr, "stderr.log"),
+        ] {
             let path = self.claim.directory().join(name);
             let log = Log::create(&path)
                 .map_err(|e| Failure::cannot(format!("write {}", path.display()), e))?;
@@ -344,9 +373,9 @@ impl Monitor {
         }
     }
 
-    async fn phase(&self, name: &str, since: Instant) {
+    fn phase(&mut self, name: &str, since: Instant) {
         let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.clients.event(Event::Phase { name: name.into(), micros }).await;
+        self.cost.phases.push((name.into(), micros));
     }
 
     /// Writes how it ended, or removes the VM; lets go of it; tells everyone.

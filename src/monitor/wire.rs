@@ -70,8 +70,6 @@ pub enum Order {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    /// A phase of the pipeline is done; microseconds.
-    Phase { name: String, micros: u64 },
     /// The workload runs.
     Started,
     /// Something that the user should know.
@@ -89,6 +87,9 @@ pub enum Event {
 /// Where the time went, in parts that the command cannot see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
+    /// Phases of the pipeline that the monitor went through, microseconds. They
+    /// come together at the end: each word on the way wakes two processes.
+    pub phases: Vec<(String, u64)>,
     /// CPU time of the monitor, microseconds.
     pub monitor_cpu_micros: u64,
     /// The guest's clock, milliseconds since its kernel started: at the start
