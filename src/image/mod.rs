@@ -24,5 +24,5 @@ pub use platform::{Platform, PlatformError};
 pub use progress::{LayerEvent, Progress, Quiet, for_stderr};
 pub use pull::{Limits, PullOptions, PullPolicy};
 pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError, ReferenceErrorKind};
-pub use registry::Timeouts;
+pub use registry::{Registries, Retries, Table as RegistryTable, Timeouts};
 pub use store::{Image, ImageSummary, LayerImage, Store};

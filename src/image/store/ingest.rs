@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fs4::{FileExt, TryLockError};
 
+use super::partial;
 use crate::image::error::{IoContext, Result};
 use crate::sys;
 
@@ -52,6 +53,9 @@ impl Ingest {
         }
         for entry in fs::read_dir(&self.directory).at("read", &self.directory)? {
             let path = entry.at("read", &self.directory)?.path();
+            if path.extension().is_some_and(|extension| extension == partial::EXTENSION) {
+                partial::remove_stale(&path, partial::MAX_AGE);
+            }
             if path.extension().is_some_and(|extension| extension == "part") && is_dead(&path) {
                 tracing::debug!(path = %path.display(), "removing what a dead process left");
                 // Another cleaner may have been faster.
@@ -59,6 +63,11 @@ impl Ingest {
             }
         }
         Ok(())
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Starts a file, readable and writable by its owner only.

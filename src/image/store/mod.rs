@@ -5,6 +5,7 @@
 mod facts;
 mod index;
 mod ingest;
+mod partial;
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -25,6 +26,7 @@ use crate::sys;
 pub(super) use index::Record;
 use index::{Entry, Index};
 pub(super) use ingest::{Ingest, Unfinished};
+pub(super) use partial::Partial;
 
 /// The file that makes a directory an image layout (OCI image-spec, image-layout.md).
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
