@@ -4,8 +4,11 @@
 mod doctor;
 mod format;
 mod images;
+mod login;
+mod logout;
 mod ps;
 mod pull;
+mod push;
 mod rm;
 mod run;
 mod stop;
@@ -42,7 +45,10 @@ pub struct Cli {
 enum Command {
     Run(Box<run::RunArgs>),
     Pull(pull::PullArgs),
+    Push(push::PushArgs),
     Images(images::ImagesArgs),
+    Login(login::LoginArgs),
+    Logout(logout::LogoutArgs),
     Ps(ps::PsArgs),
     Stop(stop::StopArgs),
     Rm(rm::RmArgs),
@@ -82,7 +88,10 @@ fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Run(args) => on_runtime(run::run(&dirs, *args)),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
+        Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
+        Command::Login(args) => plain(on_runtime(login::run(&dirs, args))),
+        Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),

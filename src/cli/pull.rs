@@ -4,6 +4,7 @@
 use clap::Args;
 
 use super::run;
+use crate::config::Config;
 use crate::error::Result;
 use crate::image::{self, PullOptions, PullPolicy, Store};
 use crate::state::Dirs;
@@ -27,6 +28,7 @@ pub async fn run(dirs: &Dirs, args: PullArgs) -> Result<u8> {
         policy: PullPolicy::Always,
         platform: run::platform(args.platform.as_deref())?,
         progress: image::for_stderr(args.quiet),
+        registries: Config::load(&Config::path(&dirs.config))?.registries(),
         ..PullOptions::default()
     };
     let store = Store::open(&dirs.data)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
 use super::reference::DEFAULT_REGISTRY;
-pub use save::{erase, save};
+pub use save::{Kept, erase, save};
 
 /// Docker Hub's key in every file and helper.
 const HUB_KEY: &str = "https://index.docker.io/v1/";

@@ -8,7 +8,7 @@ mod layers;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::auth::{self, docker_config_file};
+use super::auth::{self, Credentials, docker_config_file};
 use super::config::ConfigDocument;
 use super::digest::Digest;
 use super::error::{Error, IoContext, Result};
@@ -17,7 +17,7 @@ use super::manifest::{Blob, Document, Manifest, ManifestError, Offer};
 use super::platform::Platform;
 use super::progress::{LayerEvent, Progress, Quiet};
 use super::reference::Reference;
-use super::registry::{Access, RawManifest, Registries, Registry, Retries, Timeouts};
+use super::registry::{self, Access, RawManifest, Registries, Registry, Retries, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
 
 /// When to go to the registry.
@@ -241,6 +241,15 @@ impl Store {
             .map_err(|source| Error::Config { reference: Box::new(reference.clone()), source })?;
         Ok((body, config))
     }
+}
+
+/// Whether a registry takes a user name and a password. Keeps nothing.
+pub async fn verify_login(
+    registry: &str,
+    credentials: Credentials,
+    options: &PullOptions,
+) -> Result<()> {
+    registry::verify_login(registry, credentials, &options.access()).await
 }
 
 /// Whether the image is for the platform that was asked for, if one was.

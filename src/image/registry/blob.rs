@@ -191,7 +191,7 @@ impl BlobReader {
             _ => {
                 let asked = format!("bytes {}-{}", self.at, self.blob.size - 1);
                 let detail = format!(
-                    "with another part of {} than asked for: {:?}, not {asked}",
+                    "with another part of the {} than asked for: {:?}, not {asked}",
                     self.what,
                     printable(told)
                 );

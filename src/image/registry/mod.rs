@@ -15,6 +15,7 @@ mod ping;
 mod proxy;
 mod retry;
 mod settings;
+mod upload;
 
 use std::path::PathBuf;
 
@@ -37,6 +38,7 @@ pub use retry::Retries;
 use retry::{Backoff, Failed};
 use settings::Place;
 pub use settings::{Registries, Table};
+pub use upload::{Pushed, Uploads};
 
 /// How registries are to be talked to.
 #[derive(Clone, Debug)]
