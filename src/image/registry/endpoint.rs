@@ -15,6 +15,9 @@ use super::settings::{Place, Scheme};
 use crate::image::error::{Error, Result};
 use crate::image::reference::Reference;
 
+/// Logins for one request.
+const MAX_RENEWALS: u8 = 2;
+
 /// A place to ask. Clones share connections and login.
 #[derive(Clone)]
 pub struct Endpoint(Arc<Inner>);
@@ -94,7 +97,7 @@ impl Endpoint {
         answer: &Response,
         refused: &Pass,
     ) -> Result<Option<Pass>, Failed> {
-        if answer.status() != StatusCode::UNAUTHORIZED || refused.renewed {
+        if answer.status() != StatusCode::UNAUTHORIZED || refused.renewals == MAX_RENEWALS {
             return Ok(None);
         }
         match self.0.login.answer(&self.0.wire, answer.headers(), refused).await {
