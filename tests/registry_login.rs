@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "the other tests that share it use the rest")]
 #[path = "support/hostile.rs"]
 mod hostile;
+#[allow(dead_code, reason = "the other tests that share it use the rest")]
 #[path = "support/empty_registry.rs"]
 mod registry;
 
@@ -49,7 +50,11 @@ fn says(output: &Output, status: i32, stdout: &str, stderr: &str) {
 }
 
 fn config(home: &Path) -> Value {
-    serde_json::from_slice(&fs::read(home.join("docker/config.json")).unwrap()).unwrap()
+    config_in(&home.join("docker"))
+}
+
+fn config_in(directory: &Path) -> Value {
+    serde_json::from_slice(&fs::read(directory.join("config.json")).unwrap()).unwrap()
 }
 
 #[test]
@@ -300,4 +305,57 @@ fn token_answers_have_limits() {
         let error = pull(&server, |_| {}).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_password_that_is_typed_is_not_shown() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::io::Read;
+    let Some(registry) = Registry::start_with_login("me", "secret") else {
+        return skip("terminal", "docker-registry or htpasswd is not installed");
+    };
+    let home = tempfile::tempdir().unwrap();
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let name = ptsname(&ours, Vec::new()).unwrap();
+    let theirs =
+        fs::OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let stdio = || Stdio::from(theirs.try_clone().unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mvm"))
+        .args(["login", &registry.host()])
+        .env("MVM_HOME", home.path())
+        .env("DOCKER_CONFIG", home.path())
+        .stdin(stdio())
+        .stdout(stdio())
+        .stderr(stdio())
+        .spawn()
+        .unwrap();
+    let mut terminal = fs::File::from(ours);
+    let mut shown = String::new();
+    let mut wait_for = |words: &str, typed: &str| {
+        let mut buffer = [0; 256];
+        while !shown.contains(words) {
+            let read = terminal.read(&mut buffer).unwrap();
+            shown.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+        if words == "Password: " {
+            let hidden = || {
+                let modes = rustix::termios::tcgetattr(&theirs).unwrap().local_modes;
+                !modes.contains(rustix::termios::LocalModes::ECHO)
+            };
+            while !hidden() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        terminal.write_all(typed.as_bytes()).unwrap();
+        shown.clone()
+    };
+    wait_for(&format!("Username for {}: ", registry.host()), "me\n");
+    wait_for("Password: ", "secret\n");
+    let shown = wait_for("Login Succeeded", "");
+    assert!(child.wait().unwrap().success());
+    assert!(!shown.contains("secret"), "{shown}");
+    assert_eq!(config_in(home.path())["auths"][registry.host()]["auth"], "bWU6c2VjcmV0");
 }
