@@ -3,12 +3,15 @@
 
 mod doctor;
 mod format;
+mod image;
 mod images;
 mod ps;
 mod pull;
 mod rm;
+mod rmi;
 mod run;
 mod stop;
+mod tag;
 mod values;
 
 use std::io::{self, ErrorKind, Write};
@@ -43,6 +46,10 @@ enum Command {
     Run(Box<run::RunArgs>),
     Pull(pull::PullArgs),
     Images(images::ImagesArgs),
+    Rmi(rmi::RmiArgs),
+    Tag(tag::TagArgs),
+    #[command(subcommand)]
+    Image(image::ImageCommand),
     Ps(ps::PsArgs),
     Stop(stop::StopArgs),
     Rm(rm::RmArgs),
@@ -83,6 +90,9 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Run(args) => on_runtime(run::run(&dirs, *args)),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
+        Command::Rmi(args) => plain(rmi::run(&dirs, &args)),
+        Command::Tag(args) => plain(tag::run(&dirs, &args)),
+        Command::Image(command) => plain(image::run(&dirs, command)),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),
