@@ -3,7 +3,7 @@
 
 use clap::Subcommand;
 
-use super::{images, on_runtime, pull, rmi, tag};
+use super::{image_inspect, image_verify, images, on_runtime, prune, pull, rmi, tag};
 use crate::error::Result;
 use crate::state::Dirs;
 
@@ -16,6 +16,10 @@ pub enum ImageCommand {
     #[command(visible_alias = "remove")]
     Rm(rmi::RmiArgs),
     Tag(tag::TagArgs),
+    Inspect(image_inspect::InspectArgs),
+    History(image_inspect::HistoryArgs),
+    Prune(prune::ImagePruneArgs),
+    Verify(image_verify::VerifyArgs),
 }
 
 pub fn run(dirs: &Dirs, command: ImageCommand) -> Result<u8> {
@@ -24,5 +28,9 @@ pub fn run(dirs: &Dirs, command: ImageCommand) -> Result<u8> {
         ImageCommand::Pull(args) => on_runtime(pull::run(dirs, args)),
         ImageCommand::Rm(args) => rmi::run(dirs, &args),
         ImageCommand::Tag(args) => tag::run(dirs, &args),
+        ImageCommand::Inspect(args) => image_inspect::inspect(dirs, &args),
+        ImageCommand::History(args) => image_inspect::history(dirs, &args),
+        ImageCommand::Prune(args) => prune::image(dirs, &args),
+        ImageCommand::Verify(args) => image_verify::run(dirs, &args),
     }
 }

@@ -2,15 +2,22 @@
 //! The command line: flags become typed requests here and nowhere else.
 
 mod doctor;
+mod filter;
 mod format;
 mod image;
+mod image_inspect;
+mod image_verify;
 mod images;
+mod prune;
 mod ps;
 mod pull;
 mod rm;
 mod rmi;
 mod run;
 mod stop;
+mod system;
+mod system_check;
+mod system_df;
 mod tag;
 mod values;
 
@@ -50,6 +57,8 @@ enum Command {
     Tag(tag::TagArgs),
     #[command(subcommand)]
     Image(image::ImageCommand),
+    #[command(subcommand)]
+    System(system::SystemCommand),
     Ps(ps::PsArgs),
     Stop(stop::StopArgs),
     Rm(rm::RmArgs),
@@ -93,6 +102,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Rmi(args) => plain(rmi::run(&dirs, &args)),
         Command::Tag(args) => plain(tag::run(&dirs, &args)),
         Command::Image(command) => plain(image::run(&dirs, command)),
+        Command::System(command) => plain(system::run(&dirs, &command)),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),

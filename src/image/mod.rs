@@ -26,6 +26,6 @@ pub use pull::{Limits, PullOptions, PullPolicy};
 pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError, ReferenceErrorKind};
 pub use registry::Timeouts;
 pub use store::{
-    Exclusive, Freed, Image, ImageSummary, LayerImage, Lease, Plan, Removed, Scope, Store, Usage,
-    allocated_bytes,
+    Details, DiskUsage, Exclusive, Flaw, Freed, Image, ImageSummary, ImageUsage, LayerDetails,
+    LayerImage, Lease, Part, Plan, Removed, Scope, State, Store, Usage, Verified, allocated_bytes,
 };

@@ -21,6 +21,7 @@ use super::progress::{Progress, Quiet};
 use super::reference::Reference;
 use super::registry::{RawManifest, Registry, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
+pub(super) use convert::{Conversion, LocalBlob};
 
 /// When to go to the registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -132,6 +132,11 @@ impl Store {
         Ok(freed)
     }
 
+    /// The digests of all blobs.
+    pub(super) fn blob_digests(&self) -> Result<Vec<Digest>> {
+        Ok(self.stored_blobs()?.into_keys().collect())
+    }
+
     /// Every blob that has its final name.
     fn stored_blobs(&self) -> Result<BTreeMap<Digest, Files>> {
         let mut blobs: BTreeMap<Digest, Files> = BTreeMap::new();

@@ -92,6 +92,22 @@ pub struct ImageSummary {
     pub size: u64,
 }
 
+impl ImageSummary {
+    /// Entries of other tools are no images to run.
+    pub(super) fn of(entry: &Entry) -> Option<Self> {
+        Some(Self {
+            reference: entry.reference(),
+            repository: entry.repository().map(|name| familiar_name(name).to_owned()),
+            id: entry.id()?,
+            manifest_digest: entry.digest.clone(),
+            repo_digest: entry.repo_digest(),
+            platform: entry.platform.clone(),
+            created: entry.created().map(str::to_owned),
+            size: entry.image_bytes(),
+        })
+    }
+}
+
 impl Store {
     /// Finds an image by its reference, its ID, the first digits of its ID, or
     /// the digest of its manifest. A name outranks an ID, as with Docker.
@@ -117,19 +133,7 @@ impl Store {
 
     /// All images, the latest pulled last. Reads one file.
     pub fn images(&self) -> Result<Vec<ImageSummary>> {
-        let summary = |entry: &Entry| {
-            Some(ImageSummary {
-                reference: entry.reference(),
-                repository: entry.repository().map(|name| familiar_name(name).to_owned()),
-                id: entry.id()?,
-                manifest_digest: entry.digest.clone(),
-                repo_digest: entry.repo_digest(),
-                platform: entry.platform.clone(),
-                created: entry.created().map(str::to_owned),
-                size: entry.image_bytes(),
-            })
-        };
-        Ok(self.index()?.manifests.iter().filter_map(summary).collect())
+        Ok(self.index()?.manifests.iter().filter_map(ImageSummary::of).collect())
     }
 
     /// Manifest and configuration are verified again: they are small. Layers

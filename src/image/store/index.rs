@@ -100,6 +100,11 @@ impl Entry {
         self.annotations.get(key).map(String::as_str)
     }
 
+    /// What the manifest was served as.
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
     /// The name with its tag; `None` if the tag moved on or never was.
     pub fn reference(&self) -> Option<Reference> {
         self.annotation(REF_NAME)?.parse().ok()

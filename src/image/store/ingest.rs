@@ -90,12 +90,19 @@ impl Ingest {
         Ok(unfinished)
     }
 
+    /// Opens the gate, in a directory that is made if it is missing.
     fn gate(&self) -> Result<File> {
         let path = self.directory.join(GATE);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         sys::owner_only(&mut options);
-        options.open(&path).at("open", &path)
+        match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                sys::create_private_dir_all(&self.directory).at("create", &self.directory)?;
+                options.open(&path).at("open", &path)
+            }
+            other => other.at("open", &path),
+        }
     }
 }
 

@@ -3,14 +3,18 @@
 //! layer by its diff ID. Who reads keeps the collector away, and nobody else.
 
 mod collect;
+mod details;
 mod facts;
 mod find;
 mod index;
 mod ingest;
+mod layer_check;
 mod lease;
 mod names;
 mod reach;
 mod size;
+mod usage;
+mod verify;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -24,6 +28,7 @@ use super::layer;
 use super::manifest::Blob;
 use crate::sys;
 pub use collect::{Freed, Plan, Scope};
+pub use details::{Details, LayerDetails};
 use find::Named;
 pub(super) use find::uppermost;
 pub use find::{Image, ImageSummary, LayerImage};
@@ -33,6 +38,8 @@ pub(super) use ingest::{Ingest, Unfinished};
 pub use lease::{Exclusive, Lease};
 pub use names::{Removed, Usage};
 pub use size::allocated_bytes;
+pub use usage::{DiskUsage, ImageUsage};
+pub use verify::{Flaw, Part, State, Verified};
 
 /// The file that makes a directory an image layout (OCI image-spec, image-layout.md).
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::collect::pinned;
 use super::reach::Reach;
-use super::{Entry, Index, Named, Store};
+use super::{Entry, ImageSummary, Index, Named, Store};
 use crate::image::digest::Digest;
 use crate::image::error::{Error, Result};
 use crate::image::reference::Reference;
@@ -102,16 +102,15 @@ impl Store {
         &self,
         all: bool,
         usage: &Usage,
-        unwanted: impl Fn(&Entry) -> bool,
+        unwanted: impl Fn(&ImageSummary) -> bool,
     ) -> Result<Removed> {
         self.edit(|index| {
-            let goes = |entry: &Entry| match entry.id() {
-                Some(id) => {
-                    (all || entry.reference().is_none())
-                        && usage.users_of(&id).is_empty()
-                        && unwanted(entry)
-                }
-                None => false,
+            let goes = |entry: &Entry| {
+                ImageSummary::of(entry).is_some_and(|image| {
+                    (all || image.reference.is_none())
+                        && usage.users_of(&image.id).is_empty()
+                        && unwanted(&image)
+                })
             };
             let found: Vec<usize> =
                 (0..index.manifests.len()).filter(|at| goes(&index.manifests[*at])).collect();
