@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm image`: the group of commands about images, with Docker's aliases.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::{image_inspect, image_verify, images, on_runtime, prune, pull, rmi, tag};
 use crate::error::Result;
 use crate::state::Dirs;
 
 /// Manage images
+#[derive(Debug, Args)]
+pub struct ImageArgs {
+    #[command(subcommand)]
+    command: ImageCommand,
+}
+
 #[derive(Debug, Subcommand)]
-pub enum ImageCommand {
+enum ImageCommand {
     #[command(visible_alias = "list")]
     Ls(images::ImagesArgs),
     Pull(pull::PullArgs),
@@ -22,8 +28,8 @@ pub enum ImageCommand {
     Verify(image_verify::VerifyArgs),
 }
 
-pub fn run(dirs: &Dirs, command: ImageCommand) -> Result<u8> {
-    match command {
+pub fn run(dirs: &Dirs, args: ImageArgs) -> Result<u8> {
+    match args.command {
         ImageCommand::Ls(args) => images::run(dirs, args),
         ImageCommand::Pull(args) => on_runtime(pull::run(dirs, args)),
         ImageCommand::Rm(args) => rmi::run(dirs, &args),
