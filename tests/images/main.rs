@@ -18,6 +18,7 @@ mod support;
 mod commands;
 mod damage;
 mod lists;
+mod storm;
 mod vms;
 
 use std::path::{Path, PathBuf};

@@ -23,6 +23,9 @@ use super::registry::{RawManifest, Registry, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
 pub(super) use convert::{Conversion, LocalBlob};
 
+/// How often a pull begins anew when its image was removed at its end.
+const REMOVED_MEANWHILE: usize = 5;
+
 /// When to go to the registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PullPolicy {
@@ -111,7 +114,14 @@ impl Store {
             (PullPolicy::Missing, Err(error)) => return Err(error),
             (PullPolicy::Always, _) => {}
         }
-        let pulled = self.pull_from_registry(reference, options).await;
+        let mut pulled = self.pull_from_registry(reference, options).await;
+        // Another process may take the name away as soon as it is given; what
+        // came is still there, as long as the lease lasts.
+        for _ in 0..REMOVED_MEANWHILE {
+            if matches!(pulled, Err(Error::NotLocal(_))) {
+                pulled = self.pull_from_registry(reference, options).await;
+            }
+        }
         if pulled.is_err() {
             options.progress.fail();
         }

@@ -250,17 +250,21 @@ impl Index {
         });
     }
 
-    /// Drops entries without a tag of images that have one in that repository.
+    /// Drops entries without a tag of images that have one in that repository,
+    /// or that were never in any.
     fn drop_covered(&mut self) {
         let tagged: HashSet<(Digest, Option<String>)> = self
             .manifests
             .iter()
             .filter(|entry| entry.annotation(REF_NAME).is_some())
-            .map(|entry| (entry.digest.clone(), entry.repository().map(str::to_owned)))
+            .flat_map(|entry| {
+                let repository = entry.repository().map(str::to_owned);
+                [(entry.digest.clone(), repository), (entry.digest.clone(), None)]
+            })
             .collect();
         self.manifests.retain(|entry| {
-            entry.annotation(REF_NAME).is_some()
-                || !tagged.contains(&(entry.digest.clone(), entry.repository().map(str::to_owned)))
+            let key = (entry.digest.clone(), entry.repository().map(str::to_owned));
+            entry.annotation(REF_NAME).is_some() || entry.id().is_none() || !tagged.contains(&key)
         });
     }
 
