@@ -2,13 +2,23 @@
 //! The command line: flags become typed requests here and nowhere else.
 
 mod doctor;
+mod filter;
 mod format;
+mod image;
+mod image_inspect;
+mod image_verify;
 mod images;
+mod prune;
 mod ps;
 mod pull;
 mod rm;
+mod rmi;
 mod run;
 mod stop;
+mod system;
+mod system_check;
+mod system_df;
+mod tag;
 mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -73,6 +83,10 @@ commands! {
     "run" => Run(Box<run::RunArgs>),
     "pull" => Pull(pull::PullArgs),
     "images" => Images(images::ImagesArgs),
+    "rmi" => Rmi(rmi::RmiArgs),
+    "tag" => Tag(tag::TagArgs),
+    "image" => Image(image::ImageArgs),
+    "system" => System(system::SystemArgs),
     "ps" => Ps(ps::PsArgs),
     "stop" => Stop(stop::StopArgs),
     "rm" => Rm(rm::RmArgs),
@@ -133,6 +147,10 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Run(args) => on_runtime(run::run(&dirs, *args)),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
+        Command::Rmi(args) => plain(rmi::run(&dirs, &args)),
+        Command::Tag(args) => plain(tag::run(&dirs, &args)),
+        Command::Image(args) => plain(image::run(&dirs, args)),
+        Command::System(args) => plain(system::run(&dirs, &args)),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),

@@ -25,4 +25,7 @@ pub use progress::{LayerEvent, Progress, Quiet, for_stderr};
 pub use pull::{Limits, PullOptions, PullPolicy};
 pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError, ReferenceErrorKind};
 pub use registry::Timeouts;
-pub use store::{Image, ImageSummary, LayerImage, Store};
+pub use store::{
+    Details, DiskUsage, Exclusive, Flaw, Freed, Image, ImageSummary, ImageUsage, LayerDetails,
+    LayerImage, Lease, Part, Plan, Removed, Scope, State, Store, Usage, Verified, allocated_bytes,
+};

@@ -41,6 +41,11 @@ pub fn file_identity(metadata: &Metadata) -> String {
     )
 }
 
+/// Bytes that a file takes on its disk: holes take none.
+pub fn allocated_bytes(metadata: &Metadata) -> u64 {
+    metadata.blocks() * 512
+}
+
 /// Makes renames in a directory durable.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

@@ -38,6 +38,11 @@ pub fn file_identity(metadata: &Metadata) -> String {
     )
 }
 
+/// Bytes of a file; what holes save is not told here.
+pub fn allocated_bytes(metadata: &Metadata) -> u64 {
+    metadata.file_size()
+}
+
 /// NTFS journals renames; a directory cannot be flushed.
 pub fn sync_directory(_path: &Path) -> io::Result<()> {
     Ok(())
