@@ -173,7 +173,7 @@ pub enum Error {
     #[error("the manifest of {reference} {source}")]
     Manifest {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// Why.
         source: ManifestError,
     },
@@ -181,7 +181,7 @@ pub enum Error {
     #[error("the configuration of {reference} {source}")]
     Config {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// Why.
         source: ConfigError,
     },
@@ -189,7 +189,7 @@ pub enum Error {
     #[error("image {reference} has no {wanted} variant")]
     NoPlatform {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// What was asked for.
         wanted: Box<Platform>,
         /// What there is.
