@@ -4,6 +4,8 @@
 mod doctor;
 mod format;
 mod images;
+mod load;
+mod platform;
 mod ps;
 mod pull;
 mod rm;
@@ -43,6 +45,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Pull(pull::PullArgs),
     Images(images::ImagesArgs),
+    Load(load::LoadArgs),
     Ps(ps::PsArgs),
     Stop(stop::StopArgs),
     Rm(rm::RmArgs),
@@ -83,6 +86,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Run(args) => on_runtime(run::run(&dirs, *args)),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
+        Command::Load(args) => plain(on_runtime(load::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values;
+use super::{platform, values};
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
-use crate::image::{self, Platform, PullPolicy};
+use crate::image::{self, PullPolicy, Source};
 use crate::pipeline;
 use crate::rootfs::upper;
 use crate::spec::{DEFAULT_MEMORY_MIB, Network, RunSpec};
@@ -24,7 +24,9 @@ const MIN_MEMORY_MIB: u64 = 64;
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true, override_usage = "mvm run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub struct RunArgs {
-    /// Reference of an image, or the ID of a local one
+    /// Reference of an image, or the ID of a local one; or oci:DIR[:TAG],
+    /// oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:ROOTFS, - for an
+    /// archive on stdin
     image: String,
     /// Command and its arguments, in place of the image's own
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
@@ -137,6 +139,7 @@ fn spec(args: RunArgs) -> Result<RunSpec> {
         return Err(Failure::new(format!("a disk of {} MiB cannot be made", args.disk))
             .hint(format!("--disk takes {}m to 16t", upper::MIN_MIB)));
     }
+    let source = source(&args)?;
     Ok(RunSpec {
         image: args.image,
         arguments: args.command.iter().map(|word| sys::os_bytes(word)).collect(),
@@ -157,20 +160,27 @@ fn spec(args: RunArgs) -> Result<RunSpec> {
         stdin: args.interactive,
         auto_remove: args.rm,
         pull: args.pull.into(),
-        platform: platform(args.platform.as_deref())?,
+        platform: platform::wanted(args.platform.as_deref())?,
+        source,
         kernel: args.kernel,
         boot_window: args.boot_timeout,
         backend: args.backend,
     })
 }
 
-/// `--platform`; none is for the store to choose.
-pub fn platform(text: Option<&str>) -> Result<Option<Platform>> {
-    let parse = |text: &str| {
-        text.parse::<Platform>()
-            .map_err(|e| Failure::new(e.to_string()).hint("for instance --platform linux/amd64"))
-    };
-    text.map(parse).transpose()
+/// Where the image comes from, if the other flags go with that.
+fn source(args: &RunArgs) -> Result<Source> {
+    let source = Source::parse(&args.image).map_err(image::Error::from)?;
+    let Source::Local(local) = &source else { return Ok(source) };
+    if matches!(args.pull, PullArg::Never) {
+        return Err(Failure::new(format!("{local} is read each time, with --pull never too"))
+            .hint("load it once with `mvm load` or `mvm pull`, then run it by its name or ID"));
+    }
+    if local.is_stdin() && args.interactive {
+        return Err(Failure::new("stdin cannot be the image and the command's input as well")
+            .hint("save the archive to a file, or `mvm load` it first"));
+    }
+    Ok(source)
 }
 
 /// NAME=VALUE as given; NAME alone is taken from our own environment, and left

@@ -11,6 +11,7 @@ use super::layer::LayerError;
 use super::manifest::ManifestError;
 use super::platform::Platform;
 use super::reference::{Reference, ReferenceError};
+use super::source::SourceError;
 
 /// The result of an image operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -221,6 +222,9 @@ pub enum Error {
         /// Why.
         source: LayerError,
     },
+    /// A file or directory with images.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// The pull was given up before its end.
     #[error("the pull was interrupted")]
     Interrupted,
@@ -234,6 +238,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Reference(error) => return error.hint(),
+            Self::Source(error) => return error.hint(),
             Self::NotLocal(name) => format!("get it with `mvm pull {name}`"),
             Self::Ambiguous { .. } => "give more digits of the ID".into(),
             Self::Incomplete { image, .. } => format!("repair it with `mvm pull {image}`"),

@@ -21,7 +21,7 @@ use super::progress::{Progress, Quiet};
 use super::reference::Reference;
 use super::registry::{RawManifest, Registry, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
-use layers::Origin;
+pub(super) use layers::{LocalBlobs, Origin};
 
 /// When to go to the registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -296,7 +296,7 @@ async fn choose(
 }
 
 /// The platforms to tell the user; `unknown` ones are attestations.
-fn available(offers: Vec<Offer>) -> Vec<Platform> {
+pub(super) fn available(offers: Vec<Offer>) -> Vec<Platform> {
     let mut platforms = Vec::new();
     for platform in offers.into_iter().filter_map(|offer| offer.platform) {
         if platform.os != "unknown" && !platforms.contains(&platform) {

@@ -135,6 +135,15 @@ impl Store {
         }
     }
 
+    /// Finds an image by the digest of its manifest, whatever its name.
+    pub(super) fn find_manifest(&self, digest: &Digest) -> Result<Image> {
+        let index = self.index()?;
+        match index.manifests.iter().find(|entry| entry.digest == *digest) {
+            Some(entry) => self.load(entry, &digest.to_string()),
+            None => Err(Error::NotLocal(digest.to_string())),
+        }
+    }
+
     /// All images, the latest pulled last. Reads one file.
     pub fn images(&self) -> Result<Vec<ImageSummary>> {
         let summary = |entry: &Entry| {

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Images that no registry serves: OCI layouts, archives, root directories. All
+//! of them are checked as what comes from a registry is, and become images of
+//! the store like any other.
+
+pub(super) mod archive;
+mod docker;
+mod error;
+mod files;
+mod layout;
+mod load;
+mod name;
+mod oci;
+
+pub use error::SourceError;
+pub use load::{LoadOptions, Loaded};
+pub use name::{LocalSource, Source};
