@@ -34,7 +34,7 @@ const QUEUE: usize = 32;
 #[derive(Clone)]
 pub enum Origin {
     /// A registry: downloaded, hashed and converted as they come.
-    Registry(Registry),
+    Registry(Box<Registry>),
     /// Files of this machine: brought into the store, then converted from there.
     Local(Arc<dyn LocalBlobs>),
 }

@@ -141,7 +141,7 @@ impl Store {
             config: &config,
             config_body: &config_body,
         };
-        let new = self.complete(ready, &Origin::Registry(registry), options).await?;
+        let new = self.complete(ready, &Origin::Registry(Box::new(registry)), options).await?;
         options.progress.finish(reference, &chosen.repo_digest, new);
         self.find(reference)
     }

@@ -21,7 +21,7 @@ use oci_client::manifest as media;
 
 /// Images of one archive.
 const MAX_IMAGES: u64 = 1000;
-const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 /// One image.
 #[derive(Clone, Debug, Deserialize)]

@@ -46,6 +46,14 @@ pub enum SourceError {
         /// In which way.
         detail: String,
     },
+    /// Something that no layer can hold.
+    #[error("{source_name} cannot be an image: {detail}")]
+    Unfit {
+        /// The source.
+        source_name: String,
+        /// What it is.
+        detail: String,
+    },
     /// What another part of it refers to.
     #[error("{source_name} has no {what}")]
     Missing {
@@ -140,6 +148,7 @@ impl SourceError {
             Self::Several { names, .. } => {
                 format!("choose one by :NAME at the end; it has {}", listed(names))
             }
+            Self::Unfit { .. } => "remove it, or take a copy of the directory without it".into(),
             Self::Limit { .. } => return None,
             Self::Unsupported => "pack it with tar and a tool that makes images of it".into(),
         })

@@ -12,6 +12,7 @@ use super::archive::Archive;
 use super::files::{Blobs, Files, blob_name, missing, read_blob};
 use super::layout::Layout;
 use super::name::{Kind, LocalSource};
+use super::rootfs::Rootfs;
 use super::{SourceError, docker, oci};
 use crate::image::config::ConfigDocument;
 use crate::image::error::{Error, IoContext, Result};
@@ -49,6 +50,7 @@ pub struct Loaded {
 enum Contents {
     Oci(Arc<dyn Files>, Vec<oci::Listed>),
     Docker(Arc<Archive>, Vec<docker::Listed>),
+    Dir(Arc<Rootfs>),
 }
 
 /// An image whose manifest is read.
@@ -58,6 +60,13 @@ struct Chosen {
     platform: Option<Platform>,
     blobs: Blobs,
     names: Vec<Reference>,
+}
+
+impl Chosen {
+    fn of(made: docker::Made, files: Arc<dyn Files>, names: Vec<Reference>) -> Self {
+        let blobs = Blobs { files, names: made.names };
+        Self { raw: made.raw, manifest: made.manifest, platform: None, blobs, names }
+    }
 }
 
 impl Store {
@@ -139,8 +148,13 @@ impl Store {
 
 fn open(store: &Store, source: &LocalSource, options: &LoadOptions) -> Result<Contents> {
     let limits = &options.pull.limits;
+    let path = source.path.clone().unwrap_or_default();
+    if source.kind == Kind::Dir {
+        let platform = options.pull.platform.clone().unwrap_or_else(Platform::host);
+        let rootfs = Rootfs::pack(&path, source.to_string(), store, &platform, limits)?;
+        return Ok(Contents::Dir(Arc::new(rootfs)));
+    }
     if source.kind == Kind::Oci {
-        let path = source.path.clone().unwrap_or_default();
         let layout = Layout::open(path, source.to_string())?;
         let listed = oci::list(&layout, limits)?;
         return Ok(Contents::Oci(Arc::new(layout), listed));
@@ -203,6 +217,7 @@ impl Contents {
         match self {
             Self::Oci(_, listed) => listed.len(),
             Self::Docker(_, listed) => listed.len(),
+            Self::Dir(_) => 1,
         }
     }
 
@@ -224,6 +239,7 @@ impl Contents {
             (Some(at), _) => Some(at).filter(|at| *at < self.len()),
             (None, Self::Oci(_, listed)) => listed.iter().position(|l| l.answers_to(choice)),
             (None, Self::Docker(_, listed)) => listed.iter().position(|l| l.answers_to(choice)),
+            (None, Self::Dir(_)) => None,
         };
         found.ok_or_else(|| self.no_image(source))
     }
@@ -240,6 +256,7 @@ impl Contents {
         let all: Vec<&String> = match self {
             Self::Oci(_, listed) => listed.iter().filter_map(|l| l.names.first()).collect(),
             Self::Docker(_, listed) => listed.iter().flat_map(|l| l.names()).collect(),
+            Self::Dir(_) => Vec::new(),
         };
         let plain = |name: &&String| name.chars().filter(|c| !c.is_control()).take(300).collect();
         all.iter().map(plain).collect()
@@ -259,12 +276,10 @@ impl Contents {
             }
             Self::Docker(archive, listed) => {
                 let listed = listed.get(at).ok_or_else(|| gone(&**archive))?;
-                let made = listed.manifest(archive, limits)?;
                 let names = listed.names().iter().filter_map(|name| name.parse().ok()).collect();
-                let blobs = Blobs { files: archive.clone(), names: made.names };
-                let (raw, manifest) = (made.raw, made.manifest);
-                Ok(Chosen { raw, manifest, platform: None, blobs, names })
+                Ok(Chosen::of(listed.manifest(archive, limits)?, archive.clone(), names))
             }
+            Self::Dir(rootfs) => Ok(Chosen::of(rootfs.manifest()?, rootfs.clone(), Vec::new())),
         }
     }
 }

@@ -11,6 +11,7 @@ mod layout;
 mod load;
 mod name;
 mod oci;
+mod rootfs;
 
 pub use error::SourceError;
 pub use load::{LoadOptions, Loaded};

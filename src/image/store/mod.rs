@@ -203,6 +203,11 @@ impl Store {
         })
     }
 
+    /// Where all of it is.
+    pub(super) fn directory(&self) -> &Path {
+        &self.data
+    }
+
     fn index(&self) -> Result<Index> {
         Index::read(&self.index_path())
     }
