@@ -10,6 +10,7 @@ mod ps;
 mod pull;
 mod rm;
 mod run;
+mod save;
 mod stop;
 mod values;
 
@@ -46,6 +47,7 @@ enum Command {
     Pull(pull::PullArgs),
     Images(images::ImagesArgs),
     Load(load::LoadArgs),
+    Save(save::SaveArgs),
     Ps(ps::PsArgs),
     Stop(stop::StopArgs),
     Rm(rm::RmArgs),
@@ -87,6 +89,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
         Command::Load(args) => plain(on_runtime(load::run(&dirs, args))),
+        Command::Save(args) => plain(save::run(&dirs, &args)),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),

@@ -14,6 +14,7 @@ mod progress;
 mod pull;
 mod reference;
 mod registry;
+mod save;
 mod source;
 mod store;
 
@@ -27,5 +28,6 @@ pub use progress::{LayerEvent, Progress, Quiet, for_stderr};
 pub use pull::{Limits, PullOptions, PullPolicy};
 pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError, ReferenceErrorKind};
 pub use registry::Timeouts;
+pub use save::{SaveFormat, Saved};
 pub use source::{LoadOptions, Loaded, LocalSource, Source, SourceError};
 pub use store::{Image, ImageSummary, LayerImage, Store};

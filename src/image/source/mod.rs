@@ -14,5 +14,6 @@ mod oci;
 mod rootfs;
 
 pub use error::SourceError;
+pub(super) use files::blob_name;
 pub use load::{LoadOptions, Loaded};
 pub use name::{LocalSource, Source};

@@ -94,11 +94,14 @@ impl Listed {
         }
     }
 
-    /// Entries of one name, or without any but for several platforms, are one
-    /// image.
+    /// Entries of one name are one image. So are some without any, if each is
+    /// for another platform.
     fn is_same_image(&self, other: &Self) -> bool {
-        let platforms = || self.offers.iter().chain(&other.offers).all(|o| o.platform.is_some());
-        self.names == other.names && (!self.names.is_empty() || platforms())
+        let others = |offer: &Offer| {
+            offer.platform.is_some()
+                && other.offers.iter().all(|o| o.platform.is_some() && o.platform != offer.platform)
+        };
+        self.names == other.names && (!self.names.is_empty() || self.offers.iter().all(others))
     }
 
     /// Whether it is what was asked for.
