@@ -2,6 +2,7 @@
 //! What is to be in an archive, before a byte of it is written: every document,
 //! and every blob by its name, once.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -124,13 +125,13 @@ impl Plan {
             for (blob, diff_id) in item.manifest.layers.iter().zip(&item.diff_ids) {
                 let name = format!("{}.tar", diff_id.hex());
                 layers.push(name.clone());
-                if !blobs.contains_key(&name) {
+                if let Entry::Vacant(new) = blobs.entry(name) {
                     let part = item.part(store, blob, diff_id.clone())?;
                     // The size is written before the content.
                     let mut tar = part.tar(store, limits)?;
                     let size = io::copy(&mut tar, &mut io::sink())
                         .map_err(|_| incomplete(&part.image, format!("layer {}", blob.digest)))?;
-                    blobs.insert(name, Content::Tar(part, size));
+                    new.insert(Content::Tar(part, size));
                 }
             }
             let blob = &item.manifest.config;
