@@ -8,12 +8,15 @@ mod image;
 mod image_inspect;
 mod image_verify;
 mod images;
+mod load;
+mod platform;
 mod prune;
 mod ps;
 mod pull;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod stop;
 mod system;
 mod system_check;
@@ -87,6 +90,8 @@ commands! {
     "tag" => Tag(tag::TagArgs),
     "image" => Image(image::ImageArgs),
     "system" => System(system::SystemArgs),
+    "load" => Load(load::LoadArgs),
+    "save" => Save(save::SaveArgs),
     "ps" => Ps(ps::PsArgs),
     "stop" => Stop(stop::StopArgs),
     "rm" => Rm(rm::RmArgs),
@@ -151,6 +156,8 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Tag(args) => plain(tag::run(&dirs, &args)),
         Command::Image(args) => plain(image::run(&dirs, args)),
         Command::System(args) => plain(system::run(&dirs, &args)),
+        Command::Load(args) => plain(on_runtime(load::run(&dirs, args))),
+        Command::Save(args) => plain(save::run(&dirs, &args)),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),

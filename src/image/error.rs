@@ -11,6 +11,7 @@ use super::layer::LayerError;
 use super::manifest::ManifestError;
 use super::platform::Platform;
 use super::reference::{Reference, ReferenceError};
+use super::source::SourceError;
 
 /// The result of an image operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -191,7 +192,7 @@ pub enum Error {
     #[error("the manifest of {reference} {source}")]
     Manifest {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// Why.
         source: ManifestError,
     },
@@ -199,7 +200,7 @@ pub enum Error {
     #[error("the configuration of {reference} {source}")]
     Config {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// Why.
         source: ConfigError,
     },
@@ -207,7 +208,7 @@ pub enum Error {
     #[error("image {reference} has no {wanted} variant")]
     NoPlatform {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// What was asked for.
         wanted: Box<Platform>,
         /// What there is.
@@ -239,6 +240,9 @@ pub enum Error {
         /// Why.
         source: LayerError,
     },
+    /// A file or directory with images.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// The pull was given up before its end.
     #[error("the pull was interrupted")]
     Interrupted,
@@ -252,6 +256,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Reference(error) => return error.hint(),
+            Self::Source(error) => return error.hint(),
             Self::NotLocal(name) => format!("get it with `mvm pull {name}`"),
             Self::Ambiguous { .. } => "give more digits of the ID".into(),
             Self::InUse { user, .. } => {

@@ -3,6 +3,7 @@
 //! knows registries and the store, and nothing about virtual machines.
 
 mod auth;
+mod compression;
 mod config;
 mod digest;
 mod error;
@@ -13,6 +14,8 @@ mod progress;
 mod pull;
 mod reference;
 mod registry;
+mod save;
+mod source;
 mod store;
 
 pub use auth::{Credentials, docker_config_file};
@@ -25,6 +28,8 @@ pub use progress::{LayerEvent, Progress, Quiet, for_stderr};
 pub use pull::{Limits, PullOptions, PullPolicy};
 pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError, ReferenceErrorKind};
 pub use registry::Timeouts;
+pub use save::{SaveFormat, Saved};
+pub use source::{LoadOptions, Loaded, LocalSource, Source, SourceError};
 pub use store::{
     Details, DiskUsage, Exclusive, Flaw, Freed, Image, ImageSummary, ImageUsage, LayerDetails,
     LayerImage, Lease, Part, Plan, Removed, Scope, State, Store, Usage, Verified, allocated_bytes,

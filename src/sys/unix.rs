@@ -46,6 +46,25 @@ pub fn allocated_bytes(metadata: &Metadata) -> u64 {
     metadata.blocks() * 512
 }
 
+/// Opens a file for reading, without waiting for the other end if it turns out
+/// to be a pipe.
+pub fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits() as _).open(path)
+}
+
+/// Makes an empty file share the bytes of another, where the file system can.
+/// Neither sees what is written to the other later.
+pub fn clone_file(from: &File, to: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::ioctl_ficlone(to, from).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (from, to);
+        false
+    }
+}
+
 /// Makes renames in a directory durable.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

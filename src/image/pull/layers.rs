@@ -30,10 +30,26 @@ const CONCURRENT: usize = 3;
 /// Chunks of the network (16 KiB, seldom more) between two stages.
 const QUEUE: usize = 32;
 
+/// Where blobs come from that the store has not.
+#[derive(Clone)]
+pub enum Origin {
+    /// A registry: downloaded, hashed and converted as they come.
+    Registry(Box<Registry>),
+    /// Files of this machine: brought into the store, then converted from there.
+    Local(Arc<dyn LocalBlobs>),
+}
+
+/// Blobs of a local source.
+pub trait LocalBlobs: Send + Sync {
+    /// Puts a blob into the store, its size and digest verified. Blocks; ends
+    /// with [`Error::Interrupted`] soon after `stop` is cancelled.
+    fn put(&self, blob: &Blob, store: &Store, stop: &CancellationToken) -> Result<()>;
+}
+
 /// What all layers of a pull share.
 struct Shared {
     store: Store,
-    registry: Registry,
+    origin: Origin,
     progress: Arc<dyn Progress>,
     limits: Limits,
     turn: Semaphore,
@@ -43,7 +59,7 @@ struct Shared {
 /// Sees to it that the blob and the disk image of every layer are in the store.
 pub async fn fetch(
     store: &Store,
-    registry: &Registry,
+    origin: &Origin,
     blobs: &[Blob],
     diff_ids: &[Digest],
     options: &PullOptions,
@@ -54,7 +70,7 @@ pub async fn fetch(
     let _stop_at_the_end = stop.clone().drop_guard();
     let shared = Arc::new(Shared {
         store: store.clone(),
-        registry: registry.clone(),
+        origin: origin.clone(),
         progress: options.progress.clone(),
         limits: options.limits.clone(),
         turn: Semaphore::new(CONCURRENT),
@@ -104,7 +120,10 @@ impl Layer {
             // A disk image without its blob is of use to run, but the blob store
             // promises whole images to other tools.
             _ => {
-                self.download(!has_image).await?;
+                match &shared.origin {
+                    Origin::Registry(registry) => self.download(registry, !has_image).await?,
+                    Origin::Local(blobs) => self.bring(blobs.clone(), !has_image).await?,
+                }
                 LayerEvent::Done
             }
         };
@@ -143,19 +162,30 @@ impl Layer {
         .await
     }
 
-    async fn download(&self, convert: bool) -> Result<()> {
+    /// Gets the blob from a local source.
+    async fn bring(&self, blobs: Arc<dyn LocalBlobs>, convert: bool) -> Result<()> {
+        let (shared, blob) = (self.shared.clone(), self.blob.clone());
+        blocking(move || blobs.put(&blob, &shared.store, &shared.stop)).await?;
+        match convert && !self.convert_local().await? {
+            // Between the two somebody has damaged it.
+            true => Err(Error::Worker(format!("blob {} changed in the store", self.blob.digest))),
+            false => Ok(()),
+        }
+    }
+
+    async fn download(&self, registry: &Registry, convert: bool) -> Result<()> {
         let shared = &self.shared;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let storing = Storing {
             blob: self.blob.clone(),
-            registry: shared.registry.host(),
+            registry: registry.host(),
             store: shared.store.clone(),
             conversion: convert.then(|| self.conversion()),
         };
         let total = self.blob.size;
         shared.progress.layer(&self.blob.digest, LayerEvent::Downloading { current: 0, total });
         let mut stream = tokio::select! {
-            stream = shared.registry.blob(&self.blob, "layer") => stream?,
+            stream = registry.blob(&self.blob, "layer") => stream?,
             () = shared.stop.cancelled() => return Err(Error::Interrupted),
         };
         let storing = blocking(move || storing.run(receiver));

@@ -22,6 +22,7 @@ use super::reference::Reference;
 use super::registry::{RawManifest, Registry, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
 pub(super) use convert::{Conversion, LocalBlob};
+pub(super) use layers::{LocalBlobs, Origin};
 
 /// How often a pull begins anew when its image was removed at its end.
 const REMOVED_MEANWHILE: usize = 5;
@@ -143,41 +144,70 @@ impl Store {
         options.progress.start(reference);
         let (config_body, config) =
             self.configuration(&registry, reference, &chosen.manifest, &options.limits).await?;
-        let platform = match chosen.platform {
+        let ready = Ready {
+            label: &reference.to_string(),
+            references: std::slice::from_ref(reference),
+            raw: &chosen.raw,
+            manifest: &chosen.manifest,
+            platform: chosen.platform,
+            repo_digest: Some(&chosen.repo_digest),
+            config: &config,
+            config_body: &config_body,
+        };
+        let new = self.complete(ready, &Origin::Registry(Box::new(registry)), options).await?;
+        options.progress.finish(reference, &chosen.repo_digest, new);
+        self.find(reference)
+    }
+
+    /// Gets the layers of an image and records it under all of its names, or
+    /// under none. Returns whether the index changed.
+    pub(super) async fn complete(
+        &self,
+        image: Ready<'_>,
+        origin: &Origin,
+        options: &PullOptions,
+    ) -> Result<bool> {
+        let config = image.config;
+        let platform = match image.platform {
             Some(platform) => platform,
             // Without an index nobody has compared it with what is wanted yet.
             None => {
                 let wanted = options.platform.clone().unwrap_or_else(Platform::host);
                 if !config.platform.serves(&wanted) {
-                    let available = vec![config.platform];
+                    let available = vec![config.platform.clone()];
                     return Err(Error::NoPlatform {
-                        reference: Box::new(reference.clone()),
+                        reference: image.label.into(),
                         wanted: Box::new(wanted),
                         available,
                     });
                 }
-                config.platform
+                config.platform.clone()
             }
         };
-        layers::fetch(self, &registry, &chosen.manifest.layers, &config.diff_ids, options).await?;
-        self.put_blob(&chosen.manifest.config.digest, &config_body)?;
-        self.put_blob(&chosen.raw.digest, &chosen.raw.body)?;
+        layers::fetch(self, origin, &image.manifest.layers, &config.diff_ids, options).await?;
+        self.put_blob(&image.manifest.config.digest, image.config_body)?;
+        self.put_blob(&image.raw.digest, &image.raw.body)?;
         let size = |id: &Digest| std::fs::metadata(self.layer_path(id)).map_or(0, |m| m.len());
         let hidden_layers = self.hidden_layers(&config.diff_ids)?;
-        let new = self.commit(&Record {
-            media_type: chosen.manifest.media_type,
-            digest: &chosen.raw.digest,
-            size: chosen.raw.body.len() as u64,
-            platform: &platform,
-            reference,
-            repo_digest: &chosen.repo_digest,
-            id: &chosen.manifest.config.digest,
-            hidden_layers,
-            image_bytes: uppermost(&config.diff_ids[hidden_layers..]).into_iter().map(size).sum(),
-            created: config.created.as_deref(),
-        })?;
-        options.progress.finish(reference, &chosen.repo_digest, new);
-        self.find(reference)
+        let image_bytes = uppermost(&config.diff_ids[hidden_layers..]).into_iter().map(size).sum();
+        let mut new = false;
+        let names = image.references.iter().map(Some);
+        let unnamed = image.references.is_empty().then_some(None);
+        for reference in names.chain(unnamed) {
+            new |= self.commit(&Record {
+                media_type: image.manifest.media_type,
+                digest: &image.raw.digest,
+                size: image.raw.body.len() as u64,
+                platform: &platform,
+                reference,
+                repo_digest: image.repo_digest,
+                id: &image.manifest.config.digest,
+                hidden_layers,
+                image_bytes,
+                created: config.created.as_deref(),
+            })?;
+        }
+        Ok(new)
     }
 
     /// The configuration, from the store if it is there.
@@ -198,7 +228,7 @@ impl Store {
             None => download(registry, blob, "configuration").await?,
         };
         let config = ConfigDocument::parse(&body, manifest.layers.len())
-            .map_err(|source| Error::Config { reference: Box::new(reference.clone()), source })?;
+            .map_err(|source| Error::Config { reference: reference.to_string().into(), source })?;
         Ok((body, config))
     }
 }
@@ -207,12 +237,28 @@ impl Store {
 fn suitable(image: Image, reference: &Reference, options: &PullOptions) -> Result<Image> {
     match &options.platform {
         Some(wanted) if !image.platform.serves(wanted) => Err(Error::NoPlatform {
-            reference: Box::new(reference.clone()),
+            reference: reference.to_string().into(),
             wanted: Box::new(wanted.clone()),
             available: vec![image.platform],
         }),
         _ => Ok(image),
     }
+}
+
+/// An image whose documents are read and verified; the layers are to come.
+pub(super) struct Ready<'a> {
+    /// What it is called in messages.
+    pub label: &'a str,
+    /// The names it gets, if any.
+    pub references: &'a [Reference],
+    pub raw: &'a RawManifest,
+    pub manifest: &'a Manifest,
+    /// What the index said, if there was one.
+    pub platform: Option<Platform>,
+    /// The digest by which a registry knows the name.
+    pub repo_digest: Option<&'a Digest>,
+    pub config: &'a ConfigDocument,
+    pub config_body: &'a [u8],
 }
 
 /// The manifest that a pull is about.
@@ -230,7 +276,7 @@ async fn choose(
     options: &PullOptions,
 ) -> Result<Chosen> {
     let limits = &options.limits;
-    let wrong = |source| Error::Manifest { reference: Box::new(reference.clone()), source };
+    let wrong = |source| Error::Manifest { reference: reference.to_string().into(), source };
     let parse = |raw: &RawManifest| {
         Document::parse(&raw.body, raw.content_type.as_deref(), limits.layers).map_err(wrong)
     };
@@ -247,7 +293,7 @@ async fn choose(
     else {
         let available = available(offers);
         return Err(Error::NoPlatform {
-            reference: Box::new(reference.clone()),
+            reference: reference.to_string().into(),
             wanted: Box::new(wanted),
             available,
         });
@@ -263,7 +309,7 @@ async fn choose(
 }
 
 /// The platforms to tell the user; `unknown` ones are attestations.
-fn available(offers: Vec<Offer>) -> Vec<Platform> {
+pub(super) fn available(offers: Vec<Offer>) -> Vec<Platform> {
     let mut platforms = Vec::new();
     for platform in offers.into_iter().filter_map(|offer| offer.platform) {
         if platform.os != "unknown" && !platforms.contains(&platform) {

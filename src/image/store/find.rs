@@ -131,6 +131,16 @@ impl Store {
         }
     }
 
+    /// Finds an image by the digest of its manifest, whatever its name.
+    pub(in crate::image) fn find_manifest(&self, digest: &Digest) -> Result<Image> {
+        let lease = self.lease()?;
+        let index = self.index()?;
+        match index.manifests.iter().find(|entry| entry.digest == *digest) {
+            Some(entry) => self.load(entry, &digest.to_string(), lease),
+            None => Err(Error::NotLocal(digest.to_string())),
+        }
+    }
+
     /// All images, the latest pulled last. Reads one file.
     pub fn images(&self) -> Result<Vec<ImageSummary>> {
         Ok(self.index()?.manifests.iter().filter_map(ImageSummary::of).collect())

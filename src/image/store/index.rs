@@ -60,8 +60,10 @@ pub struct Record<'a> {
     pub digest: &'a Digest,
     pub size: u64,
     pub platform: &'a Platform,
-    pub reference: &'a Reference,
-    pub repo_digest: &'a Digest,
+    /// `None` for an image that has no name.
+    pub reference: Option<&'a Reference>,
+    /// `None` for an image that no registry gave.
+    pub repo_digest: Option<&'a Digest>,
     pub id: &'a Digest,
     pub image_bytes: u64,
     pub hidden_layers: usize,
@@ -73,12 +75,16 @@ impl Entry {
         let mut annotations = BTreeMap::from([
             (ID.to_owned(), record.id.to_string()),
             (SIZE.to_owned(), record.image_bytes.to_string()),
-            (REPOSITORY.to_owned(), record.reference.name()),
-            (REPO_DIGEST.to_owned(), record.repo_digest.to_string()),
         ]);
-        // An image that was asked for by digest has no tag, as with Docker.
-        if record.reference.digest().is_none() {
-            annotations.insert(REF_NAME.to_owned(), record.reference.to_string());
+        if let Some(reference) = record.reference {
+            annotations.insert(REPOSITORY.to_owned(), reference.name());
+            // An image that was asked for by digest has no tag, as with Docker.
+            if reference.digest().is_none() {
+                annotations.insert(REF_NAME.to_owned(), reference.to_string());
+            }
+        }
+        if let Some(digest) = record.repo_digest {
+            annotations.insert(REPO_DIGEST.to_owned(), digest.to_string());
         }
         if record.hidden_layers > 0 {
             annotations.insert(HIDDEN.to_owned(), record.hidden_layers.to_string());
@@ -196,6 +202,12 @@ impl Index {
         let tagged = new.annotations.contains_key(REF_NAME);
         let (name, repository) = (new.annotation(REF_NAME), new.annotation(REPOSITORY));
         if let Some(at) = self.manifests.iter().position(|entry| {
+            if entry.digest == new.digest
+                && (repository.is_none() || entry.annotation(REPOSITORY).is_none())
+            {
+                // An image without a name is listed once, and until it gets one.
+                return true;
+            }
             entry.digest == new.digest
                 && entry.annotation(REPOSITORY) == repository
                 && (entry.annotation(REF_NAME) == name

@@ -57,6 +57,11 @@ impl Store {
         Ok(Self { data })
     }
 
+    /// Where all of it is.
+    pub(super) fn directory(&self) -> &Path {
+        &self.data
+    }
+
     fn index(&self) -> Result<Index> {
         Index::read(&self.index_path())
     }
