@@ -99,6 +99,21 @@ fn inspect_shows_what_skopeo_shows() {
 }
 
 #[test]
+fn where_nothing_is_nothing_is_done() {
+    let home = crate::support::Home::new();
+    home.mvm(["images"]).run().status(0).stdout("REPOSITORY   TAG   IMAGE ID   CREATED   SIZE\n");
+    home.mvm(["image", "verify"]).run().status(0).stdout("");
+    home.mvm(["system", "check"]).run().status(0).stdout("all is well\n");
+    for prune in [["image", "prune", "-f"], ["system", "prune", "-f"]] {
+        let output = home.mvm(prune).run();
+        output.status(0).stdout("Total reclaimed space: 0B\n").stderr_lacks("warning");
+    }
+    home.mvm(["rmi", "none"]).run().status(1).one_error("no such image: none");
+    home.mvm(["tag", "none", "x"]).run().status(1).one_error("no such image: none");
+    assert!(files(&home.path().join("data")).is_empty(), "looking makes nothing");
+}
+
+#[test]
 fn prune_asks_and_takes_what_has_no_name() {
     let lab = need!(Lab::new());
     let name = lab.pulled("app:1", 1, &[("/etc/one", "1")]);

@@ -63,12 +63,13 @@ fn three(lab: &Lab) -> Vec<String> {
 /// Commands in a home; with a `pull` that always has something to do.
 fn some_command<'a>(random: &mut Random, images: &'a [String]) -> Vec<&'a str> {
     let image = images[random.below(images.len() as u32) as usize].as_str();
-    match random.below(10) {
+    match random.below(11) {
         0..=3 => vec!["pull", "-q", image],
         4 | 5 => vec!["rmi", "-f", image],
         6 => vec!["rmi", "mine:1"],
         7 => vec!["tag", image, random.pick(&["mine:1", "mine:2"])],
         8 => vec!["image", "prune", "-f"],
+        9 => vec!["image", "verify", "--repair"],
         _ => vec!["image", "prune", "-a", "-f"],
     }
 }
@@ -234,7 +235,7 @@ fn a_disk_that_is_full_at_any_moment_is_survived() {
     let mut failures = 0;
     // A pull writes the most; the others write an index.
     let pull = |blocks| (blocks, vec!["pull", "-q", images[0].as_str()]);
-    let mut commands: Vec<(u64, Vec<&str>)> = (0..40).map(pull).collect();
+    let mut commands: Vec<(u64, Vec<&str>)> = (0..40).step_by(2).map(pull).collect();
     for blocks in 0..4 {
         commands.push((blocks, vec!["tag", &images[2], "mine:1"]));
         commands.push((blocks, vec!["rmi", "mine:1"]));
@@ -259,7 +260,7 @@ fn a_disk_that_is_full_at_any_moment_is_survived() {
     }
     succeeds(home, &["tag", &images[2], "mine:1"]);
     eprintln!("{failures} commands met a full disk, in {:?}", begun.elapsed());
-    assert!(failures > 20, "the disk was hardly ever full: {failures}");
+    assert!(failures > 12, "the disk was hardly ever full: {failures}");
     succeeds(home, &["rmi", "-f", &images[2], "mine:1"]);
     can_be_emptied(home);
 }

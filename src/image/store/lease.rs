@@ -26,7 +26,7 @@ pub struct Lease(#[expect(dead_code, reason = "the lock goes with the file")] Op
 
 /// The store to oneself, until it is dropped. Who reads or pulls waits.
 #[derive(Debug)]
-pub struct Exclusive(#[expect(dead_code, reason = "the lock goes with the file")] File);
+pub struct Exclusive(#[expect(dead_code, reason = "the lock goes with the file")] Option<File>);
 
 impl Store {
     /// Takes a lease, waiting for a collector that is at work. A store that can
@@ -58,17 +58,17 @@ impl Store {
     }
 
     /// Takes the store for a collector; `None` if it stays in use for half a
-    /// second, or does not exist.
+    /// second. One that does not exist has nothing to be collected.
     pub fn exclusive(&self) -> Result<Option<Exclusive>> {
         let path = self.data.join(LOCK);
         let file = match self.open_lock() {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Some(Exclusive(None))),
             other => other.at("open", &path)?,
         };
         let begun = Instant::now();
         loop {
             match FileExt::try_lock(&file) {
-                Ok(()) => return Ok(Some(Exclusive(file))),
+                Ok(()) => return Ok(Some(Exclusive(Some(file)))),
                 Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
                     std::thread::sleep(STEP);
                 }

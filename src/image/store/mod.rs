@@ -174,7 +174,13 @@ impl Store {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         sys::owner_only(&mut options);
-        let lock = options.open(&lock_path).at("open", &lock_path)?;
+        let lock = match options.open(&lock_path) {
+            // Without a data directory there is nothing to change.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return change(&mut self.index()?);
+            }
+            opened => opened.at("open", &lock_path)?,
+        };
         FileExt::lock(&lock).at("lock", &lock_path)?;
         let mut index = self.index()?;
         let before = index.clone();

@@ -88,7 +88,9 @@ fn a_lease_keeps_the_collector_off() {
     assert_eq!(filled.store.images().unwrap().len(), 1);
     drop(alone);
     let nothing = Store::open(&filled.home.path().join("none")).unwrap();
-    assert!(nothing.exclusive().unwrap().is_none());
+    let alone = nothing.exclusive().unwrap().unwrap();
+    let plan = nothing.plan(&alone, &Scope::All, &Usage::default()).unwrap();
+    assert_eq!(nothing.sweep(alone, plan).unwrap(), Freed::default());
     assert!(!filled.home.path().join("none").exists());
 }
 
