@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm image inspect` and `mvm image history`
 
+use std::io::{self, IsTerminal};
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -48,7 +50,7 @@ pub fn inspect(dirs: &Dirs, args: &InspectArgs) -> Result<u8> {
     }
     let text = match (&template, args.format.as_deref()) {
         (Some(template), _) => {
-            let lines = found.iter().map(|image| Ok(template.render(image)? + "\n"));
+            let lines = found.iter().map(|image| Ok(harmless(template.render(image)?) + "\n"));
             lines.collect::<Result<String>>()?
         }
         (None, Some("json")) => Value::Array(found).to_string() + "\n",
@@ -56,6 +58,15 @@ pub fn inspect(dirs: &Dirs, args: &InspectArgs) -> Result<u8> {
     };
     super::print(&text)?;
     Ok(status)
+}
+
+/// What an image says is not to control a terminal; a program gets it as it is.
+fn harmless(text: String) -> String {
+    if !io::stdout().is_terminal() {
+        return text;
+    }
+    let lines: Vec<String> = text.split('\n').map(format::printable).collect();
+    lines.join("\n")
 }
 
 fn pretty(value: &Value) -> Result<String> {
