@@ -42,7 +42,10 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
         pull(dirs, &spec, progress).await?
     };
     let claim = vms.create(record(dirs, &spec, &image, &backend)?)?;
-    match prepare(dirs, &spec, &preflight, backend, &image, &claim) {
+    let prepared = prepare(dirs, &spec, &preflight, backend, &image, &claim);
+    // From here on the record pins the layers; the image held the collector off.
+    drop(image);
+    match prepared {
         Ok(launch) => {
             let directory = claim.directory().to_owned();
             let attached = monitor::spawn(launch, claim).await?;

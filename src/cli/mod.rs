@@ -2,16 +2,26 @@
 //! The command line: flags become typed requests here and nowhere else.
 
 mod doctor;
+mod filter;
 mod format;
+mod image;
+mod image_inspect;
+mod image_verify;
 mod images;
 mod load;
 mod platform;
+mod prune;
 mod ps;
 mod pull;
 mod rm;
+mod rmi;
 mod run;
 mod save;
 mod stop;
+mod system;
+mod system_check;
+mod system_df;
+mod tag;
 mod values;
 
 use std::ffi::{OsStr, OsString};
@@ -76,6 +86,10 @@ commands! {
     "run" => Run(Box<run::RunArgs>),
     "pull" => Pull(pull::PullArgs),
     "images" => Images(images::ImagesArgs),
+    "rmi" => Rmi(rmi::RmiArgs),
+    "tag" => Tag(tag::TagArgs),
+    "image" => Image(image::ImageArgs),
+    "system" => System(system::SystemArgs),
     "load" => Load(load::LoadArgs),
     "save" => Save(save::SaveArgs),
     "ps" => Ps(ps::PsArgs),
@@ -138,6 +152,10 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Run(args) => on_runtime(run::run(&dirs, *args)),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
+        Command::Rmi(args) => plain(rmi::run(&dirs, &args)),
+        Command::Tag(args) => plain(tag::run(&dirs, &args)),
+        Command::Image(args) => plain(image::run(&dirs, args)),
+        Command::System(args) => plain(system::run(&dirs, &args)),
         Command::Load(args) => plain(on_runtime(load::run(&dirs, args))),
         Command::Save(args) => plain(save::run(&dirs, &args)),
         Command::Ps(args) => plain(ps::run(&dirs, args)),

@@ -36,6 +36,24 @@ pub enum Error {
         /// How many images it fits.
         count: usize,
     },
+    /// Removing it would take what a VM uses.
+    #[error("image {image} ({id}) is in use by VM {user}")]
+    InUse {
+        /// As it was asked for.
+        image: String,
+        /// The start of its ID.
+        id: String,
+        /// The VM's name.
+        user: String,
+    },
+    /// An ID that stands for names in several repositories.
+    #[error("image {image} is referenced in {count} repositories")]
+    Referenced {
+        /// As it was asked for.
+        image: String,
+        /// In how many.
+        count: usize,
+    },
     /// In the store, but parts of it are gone.
     #[error("image {image} is incomplete in the store: {missing} is missing or damaged")]
     Incomplete {
@@ -241,6 +259,10 @@ impl Error {
             Self::Source(error) => return error.hint(),
             Self::NotLocal(name) => format!("get it with `mvm pull {name}`"),
             Self::Ambiguous { .. } => "give more digits of the ID".into(),
+            Self::InUse { user, .. } => {
+                format!("remove the VM first (mvm rm {user}), or force it with -f: the VM keeps its disks")
+            }
+            Self::Referenced { .. } => "name one of its tags, or remove them all with -f".into(),
             Self::Incomplete { image, .. } => format!("repair it with `mvm pull {image}`"),
             Self::Io { path, source, .. } => return io_hint(path, source),
             Self::Layer { source: LayerError::Write(source), .. } => {

@@ -30,4 +30,7 @@ pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError, Re
 pub use registry::Timeouts;
 pub use save::{SaveFormat, Saved};
 pub use source::{LoadOptions, Loaded, LocalSource, Source, SourceError};
-pub use store::{Image, ImageSummary, LayerImage, Store};
+pub use store::{
+    Details, DiskUsage, Exclusive, Flaw, Freed, Image, ImageSummary, ImageUsage, LayerDetails,
+    LayerImage, Lease, Part, Plan, Removed, Scope, State, Store, Usage, Verified, allocated_bytes,
+};

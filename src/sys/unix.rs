@@ -41,6 +41,11 @@ pub fn file_identity(metadata: &Metadata) -> String {
     )
 }
 
+/// Bytes that a file takes on its disk: holes take none.
+pub fn allocated_bytes(metadata: &Metadata) -> u64 {
+    metadata.blocks() * 512
+}
+
 /// Opens a file for reading, without waiting for the other end if it turns out
 /// to be a pipe.
 pub fn open_without_waiting(path: &Path) -> io::Result<File> {

@@ -21,6 +21,7 @@ use super::progress::{Progress, Quiet};
 use super::reference::Reference;
 use super::registry::{RawManifest, Registry, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
+pub(super) use convert::{Conversion, LocalBlob};
 pub(super) use layers::{LocalBlobs, Origin};
 
 /// When to go to the registry.
@@ -98,6 +99,8 @@ impl Store {
     /// Dropped before its end, or killed, it leaves the store as it was, but for
     /// whole layers, which the next pull will not fetch again.
     pub async fn pull(&self, reference: &Reference, options: &PullOptions) -> Result<Image> {
+        // What is found there, or comes, is not collected before it has a name.
+        let _lease = self.lease()?;
         match (options.policy, self.find(reference)) {
             (PullPolicy::Never, found) => return suitable(found?, reference, options),
             (PullPolicy::Missing, Ok(image)) => {

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A store filled by hand: what it finds, and what it says of damage.
 
+mod collect;
+mod names;
+
+use std::collections::HashSet;
+
 use super::*;
+use crate::image::error::Error;
+use crate::image::reference::Reference;
 
 struct Filled {
     home: tempfile::TempDir,
