@@ -209,7 +209,7 @@ fn what_docker_has_written() {
 #[test]
 fn several_images_of_an_archive() {
     let (one, two) = (layer("one", b"1"), layer("two", b"2"));
-    let mut all = Files::docker("a:1", &[one.clone()]);
+    let mut all = Files::docker("a:1", std::slice::from_ref(&one));
     let more = Files::docker("b:1", &[one, two]);
     let entry = serde_json::from_slice::<serde_json::Value>(&more.0["manifest.json"]).unwrap();
     let manifest = all.0["manifest.json"].clone();

@@ -74,6 +74,8 @@ impl Store {
     ///
     /// Dropped before its end, or killed, it leaves the store as a pull does.
     pub async fn load_one(&self, source: &LocalSource, options: &LoadOptions) -> Result<Loaded> {
+        self.prepare()?;
+        let _lease = self.lease()?;
         let contents = self.open_source(source, options).await?;
         let at = contents.choose(source)?;
         self.take(contents, at, options).await
@@ -85,6 +87,8 @@ impl Store {
         source: &LocalSource,
         options: &LoadOptions,
     ) -> Result<Vec<Loaded>> {
+        self.prepare()?;
+        let _lease = self.lease()?;
         let contents = Arc::new(self.open_source(source, options).await?);
         if contents.len() == 0 {
             return Err(contents.no_image(source));
@@ -97,7 +101,6 @@ impl Store {
     }
 
     async fn open_source(&self, source: &LocalSource, options: &LoadOptions) -> Result<Contents> {
-        self.prepare()?;
         let (store, source, options) = (self.clone(), source.clone(), options.clone());
         blocking(move || open(&store, &source, &options)).await
     }
