@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::task;
 
 use super::archive::Archive;
-use super::files::{Blobs, Files, blob_name, missing, read_blob};
+use super::files::{Blobs, Files, blob_name, missing, printable, read_blob};
 use super::layout::Layout;
 use super::name::{Kind, LocalSource};
 use super::rootfs::Rootfs;
@@ -81,23 +81,23 @@ impl Store {
         self.take(contents, at, options).await
     }
 
-    /// Takes all images of a source.
+    /// Takes all images of a source, and tells of each when it is in the store.
     pub async fn load_all(
         &self,
         source: &LocalSource,
         options: &LoadOptions,
-    ) -> Result<Vec<Loaded>> {
+        mut tell: impl FnMut(&Loaded),
+    ) -> Result<()> {
         self.prepare()?;
         let _lease = self.lease()?;
         let contents = Arc::new(self.open_source(source, options).await?);
         if contents.len() == 0 {
             return Err(contents.no_image(source));
         }
-        let mut loaded = Vec::with_capacity(contents.len());
         for at in 0..contents.len() {
-            loaded.push(self.take_shared(&contents, at, options).await?);
+            tell(&self.take_shared(&contents, at, options).await?);
         }
-        Ok(loaded)
+        Ok(())
     }
 
     async fn open_source(&self, source: &LocalSource, options: &LoadOptions) -> Result<Contents> {
@@ -261,8 +261,7 @@ impl Contents {
             Self::Docker(_, listed) => listed.iter().flat_map(|l| l.names()).collect(),
             Self::Dir(_) => Vec::new(),
         };
-        let plain = |name: &&String| name.chars().filter(|c| !c.is_control()).take(300).collect();
-        all.iter().map(plain).collect()
+        all.into_iter().map(|name| printable(name)).collect()
     }
 
     fn manifest(&self, at: usize, options: &LoadOptions) -> Result<Chosen> {
