@@ -262,7 +262,8 @@ impl Index {
         });
     }
 
-    /// Drops entries without a tag of images that have one in that repository.
+    /// Drops entries without a tag of images that have one in that repository;
+    /// for an image of a file, which is of none, one in any.
     fn drop_covered(&mut self) {
         let tagged: HashSet<(Digest, Option<String>)> = self
             .manifests
@@ -271,8 +272,13 @@ impl Index {
             .map(|entry| (entry.digest.clone(), entry.repository().map(str::to_owned)))
             .collect();
         self.manifests.retain(|entry| {
-            entry.annotation(REF_NAME).is_some()
-                || !tagged.contains(&(entry.digest.clone(), entry.repository().map(str::to_owned)))
+            let covered = match entry.repository() {
+                None if entry.id().is_some() => tagged.iter().any(|(d, _)| *d == entry.digest),
+                repository => {
+                    tagged.contains(&(entry.digest.clone(), repository.map(str::to_owned)))
+                }
+            };
+            entry.annotation(REF_NAME).is_some() || !covered
         });
     }
 
