@@ -34,6 +34,8 @@ const MINIMAL: &str = "__minimal";
 /// First argument of this program as the minimal program's runner.
 const RUNNER: &str = "__minimal_runner";
 const MEMORY_MIB: u32 = 512;
+/// Rounds that tell of their phases.
+const PHASED: usize = 3;
 /// Promises of docs/SPECIFICATION.md.
 const MAX_OVER_MINIMAL: f64 = 1.10;
 const MAX_RSS_MIB: f64 = 20.0;
@@ -78,16 +80,16 @@ fn bench() -> Outcome<bool> {
     };
     let minimal = Minimal::prepare(&Dirs::under(&home), &image, temporary.path())?;
     // Fills the caches that live as long as the host's boot.
-    timed_run(&home, &image)?;
+    timed_run(&home, &image, &[])?;
     let (mut runs, mut bare) = (Vec::<Run>::new(), Vec::<Run>::new());
     for round in 0..rounds {
         // What comes second may profit or suffer from what came first.
         if round % 2 == 0 {
-            bare.push(minimal.timed()?);
-            runs.push(timed_run(&home, &image)?);
+            bare.push(minimal.timed(&[])?);
+            runs.push(timed_run(&home, &image, &[])?);
         } else {
-            runs.push(timed_run(&home, &image)?);
-            bare.push(minimal.timed()?);
+            runs.push(timed_run(&home, &image, &[])?);
+            bare.push(minimal.timed(&[])?);
         }
     }
     let over = median(runs.iter().zip(&bare).map(|(run, bare)| run.wall / bare.wall).collect());
@@ -100,7 +102,12 @@ fn bench() -> Outcome<bool> {
          {run:.0} ms / {bare_wall:.0} ms",
         if kept { "kept" } else { "BROKEN" },
     );
-    println!("\nphases, ms: mvm run / minimal program");
+    let (mut runs, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..PHASED {
+        runs.push(timed_run(&home, &image, &["-v"])?);
+        bare.push(minimal.timed(&["-v"])?);
+    }
+    println!("\nphases, ms: mvm run / minimal program, medians of {PHASED}");
     for (name, _) in runs.first().map(|run| run.phases.as_slice()).unwrap_or_default() {
         match phase(&bare, name) {
             Some(bare) => {
@@ -118,7 +125,8 @@ fn pulled(home: &Path, registry: &Registry) -> Outcome<String> {
     if done.success() { Ok(image) } else { Err(format!("{image} cannot be pulled").into()) }
 }
 
-/// One run: the whole of it and its phases, in milliseconds.
+/// One run, in milliseconds: the whole of it, or the phases it told of, which
+/// take time to tell.
 struct Run {
     wall: f64,
     phases: Vec<(String, f64)>,
@@ -131,10 +139,11 @@ fn phase(runs: &[Run], name: &str) -> Option<f64> {
     (!found.is_empty()).then(|| median(found))
 }
 
-fn timed_run(home: &Path, image: &str) -> Outcome<Run> {
+fn timed_run(home: &Path, image: &str, told: &[&str]) -> Outcome<Run> {
     let begun = Instant::now();
     let output = mvm(home)
-        .args(["-v", "run", "--backend=libkrun", "--rm", "--pull=never", image, "true"])
+        .args(told)
+        .args(["run", "--backend=libkrun", "--rm", "--pull=never", image, "true"])
         .output()?;
     let wall = begun.elapsed().as_secs_f64() * 1e3;
     match output.status.success() {
@@ -222,12 +231,13 @@ impl Minimal {
     }
 
     /// One boot, one `true`, in a process of its own.
-    fn timed(&self) -> Outcome<Run> {
+    fn timed(&self, told: &[&str]) -> Outcome<Run> {
         let directory = &self.directory;
         let _ = fs::remove_file(directory.join(SOCKET));
         let begun = Instant::now();
         let output = Command::new(std::env::current_exe()?)
             .arg(MINIMAL)
+            .args(told)
             .current_dir(directory)
             .stdin(Stdio::null())
             .output()?;
@@ -272,8 +282,12 @@ impl Minimal {
         begun: Instant,
     ) -> Outcome {
         let mut last = begun;
+        let verbose = std::env::args().any(|argument| argument == "-v");
         // As `mvm -v` says it.
         let mut lap = |name: &str| {
+            if !verbose {
+                return;
+            }
             eprintln!("INFO {name} {:.1} ms", last.elapsed().as_secs_f64() * 1e3);
             last = Instant::now();
         };

@@ -28,8 +28,14 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Create a VM from an image and run a command in it')
-            [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry')
+            [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
             [CompletionResult]::new('images', 'images', [CompletionResultType]::ParameterValue, 'List images')
+            [CompletionResult]::new('rmi', 'rmi', [CompletionResultType]::ParameterValue, 'Remove images')
+            [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('image', 'image', [CompletionResultType]::ParameterValue, 'Manage images')
+            [CompletionResult]::new('system', 'system', [CompletionResultType]::ParameterValue, 'Manage what mvm keeps on this machine')
+            [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
+            [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('ps', 'ps', [CompletionResultType]::ParameterValue, 'List VMs')
             [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop running VMs')
             [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove VMs and their disks')
@@ -70,30 +76,268 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         }
         'mvm;pull' {
             [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from an image for several: linux/amd64')
+            [CompletionResult]::new('--disable-content-trust', '--disable-content-trust', [CompletionResultType]::ParameterName, 'Docker''s; there is no content trust to disable')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the reference only')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print the reference only')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Docker''s; images are pulled one at a time')
+            [CompletionResult]::new('--all-tags', '--all-tags', [CompletionResultType]::ParameterName, 'Docker''s; images are pulled one at a time')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mvm;images' {
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'format')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME')
+            [CompletionResult]::new('--filter', '--filter', [CompletionResultType]::ParameterName, 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'table, json (one object for each line), or a template such as ''{{.ID}}''')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'All images; there are none that only others are built on')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'All images; there are none that only others are built on')
+            [CompletionResult]::new('--digests', '--digests', [CompletionResultType]::ParameterName, 'Show digests')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'IDs only')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'IDs only')
-            [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten IDs')
+            [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten what is long')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;rmi' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Also one that a VM uses, or that has names in several repositories')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Also one that a VM uses, or that has names in several repositories')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'mvm;tag' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List images')
+            [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List images')
+            [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
+            [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove images')
+            [CompletionResult]::new('remove', 'remove', [CompletionResultType]::ParameterValue, 'Remove images')
+            [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show all that is known of images')
+            [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'Show how an image was built')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove images without a name, and what ended pulls left')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Check that images are what they were when they came')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'mvm;image;ls' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME')
+            [CompletionResult]::new('--filter', '--filter', [CompletionResultType]::ParameterName, 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'table, json (one object for each line), or a template such as ''{{.ID}}''')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'All images; there are none that only others are built on')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'All images; there are none that only others are built on')
+            [CompletionResult]::new('--digests', '--digests', [CompletionResultType]::ParameterName, 'Show digests')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'IDs only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'IDs only')
+            [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten what is long')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;list' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME')
+            [CompletionResult]::new('--filter', '--filter', [CompletionResultType]::ParameterName, 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'table, json (one object for each line), or a template such as ''{{.ID}}''')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'All images; there are none that only others are built on')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'All images; there are none that only others are built on')
+            [CompletionResult]::new('--digests', '--digests', [CompletionResultType]::ParameterName, 'Show digests')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'IDs only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'IDs only')
+            [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten what is long')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;pull' {
+            [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from an image for several: linux/amd64')
+            [CompletionResult]::new('--disable-content-trust', '--disable-content-trust', [CompletionResultType]::ParameterName, 'Docker''s; there is no content trust to disable')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the reference only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print the reference only')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Docker''s; images are pulled one at a time')
+            [CompletionResult]::new('--all-tags', '--all-tags', [CompletionResultType]::ParameterName, 'Docker''s; images are pulled one at a time')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;rm' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Also one that a VM uses, or that has names in several repositories')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Also one that a VM uses, or that has names in several repositories')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mvm;image;remove' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Also one that a VM uses, or that has names in several repositories')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Also one that a VM uses, or that has names in several repositories')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mvm;image;tag' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;inspect' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'json, or a template such as ''{{.Config.Env}}''')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'json, or a template such as ''{{.Config.Env}}''')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;history' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'table, json (one object for each line), or a template such as ''{{.ID}}''')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'IDs only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'IDs only')
+            [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten what is long')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;prune' {
+            [CompletionResult]::new('--filter', '--filter', [CompletionResultType]::ParameterName, 'until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'All images that no VM uses')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'All images that no VM uses')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Do not ask')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Do not ask')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;verify' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print what was found')
+            [CompletionResult]::new('--repair', '--repair', [CompletionResultType]::ParameterName, 'Make anew what can be made, and remove what cannot, so that `mvm pull` fetches it')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mvm;image;help' {
+            [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List images')
+            [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
+            [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove images')
+            [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show all that is known of images')
+            [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'Show how an image was built')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove images without a name, and what ended pulls left')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Check that images are what they were when they came')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'mvm;image;help;ls' {
+            break
+        }
+        'mvm;image;help;pull' {
+            break
+        }
+        'mvm;image;help;rm' {
+            break
+        }
+        'mvm;image;help;tag' {
+            break
+        }
+        'mvm;image;help;inspect' {
+            break
+        }
+        'mvm;image;help;history' {
+            break
+        }
+        'mvm;image;help;prune' {
+            break
+        }
+        'mvm;image;help;verify' {
+            break
+        }
+        'mvm;image;help;help' {
+            break
+        }
+        'mvm;system' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check all that mvm keeps: images, their index, what VMs need')
+            [CompletionResult]::new('df', 'df', [CompletionResultType]::ParameterValue, 'Show how much of the disk is used')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove stopped VMs, images without a name, and what ended pulls left')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'mvm;system;check' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print what was found')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'mvm;system;df' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'table, json, or a template such as ''{{.Type}}: {{.Size}}''')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'By image and VM')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'By image and VM')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;system;prune' {
+            [CompletionResult]::new('--filter', '--filter', [CompletionResultType]::ParameterName, 'until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]')
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'All images that no VM uses, not only those without a name')
+            [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'All images that no VM uses, not only those without a name')
+            [CompletionResult]::new('--volumes', '--volumes', [CompletionResultType]::ParameterName, 'Refused: mvm has no named volumes')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Do not ask')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Do not ask')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;system;help' {
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check all that mvm keeps: images, their index, what VMs need')
+            [CompletionResult]::new('df', 'df', [CompletionResultType]::ParameterValue, 'Show how much of the disk is used')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove stopped VMs, images without a name, and what ended pulls left')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'mvm;system;help;check' {
+            break
+        }
+        'mvm;system;help;df' {
+            break
+        }
+        'mvm;system;help;prune' {
+            break
+        }
+        'mvm;system;help;help' {
+            break
+        }
+        'mvm;load' {
+            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin')
+            [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin')
+            [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from images for several: linux/amd64')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how it goes on')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how it goes on')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;save' {
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Write to this file, in place of stdout')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write to this file, in place of stdout')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Kind of archive; without this, one that readers of both kinds take')
+            [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform that the images must be for: linux/amd64')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'mvm;ps' {
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'format')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'table, json (one object for each line), or a template such as ''{{.ID}}''')
             [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Also those that do not run')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Also those that do not run')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'IDs only')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'IDs only')
-            [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten IDs and commands')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten what is long')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'mvm;stop' {
@@ -119,8 +363,14 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         }
         'mvm;help' {
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Create a VM from an image and run a command in it')
-            [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry')
+            [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
             [CompletionResult]::new('images', 'images', [CompletionResultType]::ParameterValue, 'List images')
+            [CompletionResult]::new('rmi', 'rmi', [CompletionResultType]::ParameterValue, 'Remove images')
+            [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('image', 'image', [CompletionResultType]::ParameterValue, 'Manage images')
+            [CompletionResult]::new('system', 'system', [CompletionResultType]::ParameterValue, 'Manage what mvm keeps on this machine')
+            [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
+            [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('ps', 'ps', [CompletionResultType]::ParameterValue, 'List VMs')
             [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop running VMs')
             [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove VMs and their disks')
@@ -135,6 +385,68 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;help;images' {
+            break
+        }
+        'mvm;help;rmi' {
+            break
+        }
+        'mvm;help;tag' {
+            break
+        }
+        'mvm;help;image' {
+            [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List images')
+            [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
+            [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove images')
+            [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show all that is known of images')
+            [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'Show how an image was built')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove images without a name, and what ended pulls left')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Check that images are what they were when they came')
+            break
+        }
+        'mvm;help;image;ls' {
+            break
+        }
+        'mvm;help;image;pull' {
+            break
+        }
+        'mvm;help;image;rm' {
+            break
+        }
+        'mvm;help;image;tag' {
+            break
+        }
+        'mvm;help;image;inspect' {
+            break
+        }
+        'mvm;help;image;history' {
+            break
+        }
+        'mvm;help;image;prune' {
+            break
+        }
+        'mvm;help;image;verify' {
+            break
+        }
+        'mvm;help;system' {
+            [CompletionResult]::new('check', 'check', [CompletionResultType]::ParameterValue, 'Check all that mvm keeps: images, their index, what VMs need')
+            [CompletionResult]::new('df', 'df', [CompletionResultType]::ParameterValue, 'Show how much of the disk is used')
+            [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove stopped VMs, images without a name, and what ended pulls left')
+            break
+        }
+        'mvm;help;system;check' {
+            break
+        }
+        'mvm;help;system;df' {
+            break
+        }
+        'mvm;help;system;prune' {
+            break
+        }
+        'mvm;help;load' {
+            break
+        }
+        'mvm;help;save' {
             break
         }
         'mvm;help;ps' {

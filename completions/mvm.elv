@@ -25,8 +25,14 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand -V 'Print version'
             cand --version 'Print version'
             cand run 'Create a VM from an image and run a command in it'
-            cand pull 'Pull an image from a registry'
+            cand pull 'Pull an image from a registry, or take one from a directory or an archive'
             cand images 'List images'
+            cand rmi 'Remove images'
+            cand tag 'Give an image another name'
+            cand image 'Manage images'
+            cand system 'Manage what mvm keeps on this machine'
+            cand load 'Load images from an archive (docker save, or a tar of an OCI layout)'
+            cand save 'Save images to an archive'
             cand ps 'List VMs'
             cand stop 'Stop running VMs'
             cand rm 'Remove VMs and their disks'
@@ -65,28 +71,232 @@ set edit:completion:arg-completer[mvm] = {|@words|
         }
         &'mvm;pull'= {
             cand --platform 'Platform to choose from an image for several: linux/amd64'
+            cand --disable-content-trust 'Docker''s; there is no content trust to disable'
             cand -q 'Print the reference only'
             cand --quiet 'Print the reference only'
+            cand -a 'Docker''s; images are pulled one at a time'
+            cand --all-tags 'Docker''s; images are pulled one at a time'
             cand -h 'Print help'
             cand --help 'Print help'
         }
         &'mvm;images'= {
-            cand --format 'format'
+            cand -f 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME'
+            cand --filter 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME'
+            cand --format 'table, json (one object for each line), or a template such as ''{{.ID}}'''
+            cand -a 'All images; there are none that only others are built on'
+            cand --all 'All images; there are none that only others are built on'
+            cand --digests 'Show digests'
             cand -q 'IDs only'
             cand --quiet 'IDs only'
-            cand --no-trunc 'Do not shorten IDs'
+            cand --no-trunc 'Do not shorten what is long'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;rmi'= {
+            cand -f 'Also one that a VM uses, or that has names in several repositories'
+            cand --force 'Also one that a VM uses, or that has names in several repositories'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }
+        &'mvm;tag'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand ls 'List images'
+            cand list 'List images'
+            cand pull 'Pull an image from a registry, or take one from a directory or an archive'
+            cand rm 'Remove images'
+            cand remove 'Remove images'
+            cand tag 'Give an image another name'
+            cand inspect 'Show all that is known of images'
+            cand history 'Show how an image was built'
+            cand prune 'Remove images without a name, and what ended pulls left'
+            cand verify 'Check that images are what they were when they came'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mvm;image;ls'= {
+            cand -f 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME'
+            cand --filter 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME'
+            cand --format 'table, json (one object for each line), or a template such as ''{{.ID}}'''
+            cand -a 'All images; there are none that only others are built on'
+            cand --all 'All images; there are none that only others are built on'
+            cand --digests 'Show digests'
+            cand -q 'IDs only'
+            cand --quiet 'IDs only'
+            cand --no-trunc 'Do not shorten what is long'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;list'= {
+            cand -f 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME'
+            cand --filter 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME'
+            cand --format 'table, json (one object for each line), or a template such as ''{{.ID}}'''
+            cand -a 'All images; there are none that only others are built on'
+            cand --all 'All images; there are none that only others are built on'
+            cand --digests 'Show digests'
+            cand -q 'IDs only'
+            cand --quiet 'IDs only'
+            cand --no-trunc 'Do not shorten what is long'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;pull'= {
+            cand --platform 'Platform to choose from an image for several: linux/amd64'
+            cand --disable-content-trust 'Docker''s; there is no content trust to disable'
+            cand -q 'Print the reference only'
+            cand --quiet 'Print the reference only'
+            cand -a 'Docker''s; images are pulled one at a time'
+            cand --all-tags 'Docker''s; images are pulled one at a time'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;rm'= {
+            cand -f 'Also one that a VM uses, or that has names in several repositories'
+            cand --force 'Also one that a VM uses, or that has names in several repositories'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mvm;image;remove'= {
+            cand -f 'Also one that a VM uses, or that has names in several repositories'
+            cand --force 'Also one that a VM uses, or that has names in several repositories'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mvm;image;tag'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;inspect'= {
+            cand -f 'json, or a template such as ''{{.Config.Env}}'''
+            cand --format 'json, or a template such as ''{{.Config.Env}}'''
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;history'= {
+            cand --format 'table, json (one object for each line), or a template such as ''{{.ID}}'''
+            cand -q 'IDs only'
+            cand --quiet 'IDs only'
+            cand --no-trunc 'Do not shorten what is long'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;prune'= {
+            cand --filter 'until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]'
+            cand -a 'All images that no VM uses'
+            cand --all 'All images that no VM uses'
+            cand -f 'Do not ask'
+            cand --force 'Do not ask'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;verify'= {
+            cand --format 'How to print what was found'
+            cand --repair 'Make anew what can be made, and remove what cannot, so that `mvm pull` fetches it'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mvm;image;help'= {
+            cand ls 'List images'
+            cand pull 'Pull an image from a registry, or take one from a directory or an archive'
+            cand rm 'Remove images'
+            cand tag 'Give an image another name'
+            cand inspect 'Show all that is known of images'
+            cand history 'Show how an image was built'
+            cand prune 'Remove images without a name, and what ended pulls left'
+            cand verify 'Check that images are what they were when they came'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mvm;image;help;ls'= {
+        }
+        &'mvm;image;help;pull'= {
+        }
+        &'mvm;image;help;rm'= {
+        }
+        &'mvm;image;help;tag'= {
+        }
+        &'mvm;image;help;inspect'= {
+        }
+        &'mvm;image;help;history'= {
+        }
+        &'mvm;image;help;prune'= {
+        }
+        &'mvm;image;help;verify'= {
+        }
+        &'mvm;image;help;help'= {
+        }
+        &'mvm;system'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand check 'Check all that mvm keeps: images, their index, what VMs need'
+            cand df 'Show how much of the disk is used'
+            cand prune 'Remove stopped VMs, images without a name, and what ended pulls left'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mvm;system;check'= {
+            cand --format 'How to print what was found'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'mvm;system;df'= {
+            cand --format 'table, json, or a template such as ''{{.Type}}: {{.Size}}'''
+            cand -v 'By image and VM'
+            cand --verbose 'By image and VM'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;system;prune'= {
+            cand --filter 'until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]'
+            cand -a 'All images that no VM uses, not only those without a name'
+            cand --all 'All images that no VM uses, not only those without a name'
+            cand --volumes 'Refused: mvm has no named volumes'
+            cand -f 'Do not ask'
+            cand --force 'Do not ask'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;system;help'= {
+            cand check 'Check all that mvm keeps: images, their index, what VMs need'
+            cand df 'Show how much of the disk is used'
+            cand prune 'Remove stopped VMs, images without a name, and what ended pulls left'
+            cand help 'Print this message or the help of the given subcommand(s)'
+        }
+        &'mvm;system;help;check'= {
+        }
+        &'mvm;system;help;df'= {
+        }
+        &'mvm;system;help;prune'= {
+        }
+        &'mvm;system;help;help'= {
+        }
+        &'mvm;load'= {
+            cand -i 'Read this file, in place of stdin'
+            cand --input 'Read this file, in place of stdin'
+            cand --platform 'Platform to choose from images for several: linux/amd64'
+            cand -q 'Do not show how it goes on'
+            cand --quiet 'Do not show how it goes on'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;save'= {
+            cand -o 'Write to this file, in place of stdout'
+            cand --output 'Write to this file, in place of stdout'
+            cand --format 'Kind of archive; without this, one that readers of both kinds take'
+            cand --platform 'Platform that the images must be for: linux/amd64'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'mvm;ps'= {
-            cand --format 'format'
+            cand --format 'table, json (one object for each line), or a template such as ''{{.ID}}'''
             cand -a 'Also those that do not run'
             cand --all 'Also those that do not run'
             cand -q 'IDs only'
             cand --quiet 'IDs only'
-            cand --no-trunc 'Do not shorten IDs and commands'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand --no-trunc 'Do not shorten what is long'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'mvm;stop'= {
             cand -t 'Seconds from SIGTERM to SIGKILL'
@@ -108,8 +318,14 @@ set edit:completion:arg-completer[mvm] = {|@words|
         }
         &'mvm;help'= {
             cand run 'Create a VM from an image and run a command in it'
-            cand pull 'Pull an image from a registry'
+            cand pull 'Pull an image from a registry, or take one from a directory or an archive'
             cand images 'List images'
+            cand rmi 'Remove images'
+            cand tag 'Give an image another name'
+            cand image 'Manage images'
+            cand system 'Manage what mvm keeps on this machine'
+            cand load 'Load images from an archive (docker save, or a tar of an OCI layout)'
+            cand save 'Save images to an archive'
             cand ps 'List VMs'
             cand stop 'Stop running VMs'
             cand rm 'Remove VMs and their disks'
@@ -121,6 +337,51 @@ set edit:completion:arg-completer[mvm] = {|@words|
         &'mvm;help;pull'= {
         }
         &'mvm;help;images'= {
+        }
+        &'mvm;help;rmi'= {
+        }
+        &'mvm;help;tag'= {
+        }
+        &'mvm;help;image'= {
+            cand ls 'List images'
+            cand pull 'Pull an image from a registry, or take one from a directory or an archive'
+            cand rm 'Remove images'
+            cand tag 'Give an image another name'
+            cand inspect 'Show all that is known of images'
+            cand history 'Show how an image was built'
+            cand prune 'Remove images without a name, and what ended pulls left'
+            cand verify 'Check that images are what they were when they came'
+        }
+        &'mvm;help;image;ls'= {
+        }
+        &'mvm;help;image;pull'= {
+        }
+        &'mvm;help;image;rm'= {
+        }
+        &'mvm;help;image;tag'= {
+        }
+        &'mvm;help;image;inspect'= {
+        }
+        &'mvm;help;image;history'= {
+        }
+        &'mvm;help;image;prune'= {
+        }
+        &'mvm;help;image;verify'= {
+        }
+        &'mvm;help;system'= {
+            cand check 'Check all that mvm keeps: images, their index, what VMs need'
+            cand df 'Show how much of the disk is used'
+            cand prune 'Remove stopped VMs, images without a name, and what ended pulls left'
+        }
+        &'mvm;help;system;check'= {
+        }
+        &'mvm;help;system;df'= {
+        }
+        &'mvm;help;system;prune'= {
+        }
+        &'mvm;help;load'= {
+        }
+        &'mvm;help;save'= {
         }
         &'mvm;help;ps'= {
         }

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod cli;
+pub mod collect;
 pub mod config;
 pub mod confine;
 pub mod error;

@@ -15,7 +15,9 @@ use crate::error::{Failure, Result};
 use crate::hypervisor::{
     self, Choice, LayerDisk, MAX_VCPUS, PreparedRootFs, RootFs, Share, ShareKind, VmConfig, Wish,
 };
-use crate::image::{Image, LayerImage, Progress, PullOptions, PullPolicy, Reference, Store};
+use crate::image::{
+    Image, LayerImage, LoadOptions, Progress, PullOptions, PullPolicy, Reference, Source, Store,
+};
 use crate::monitor::{self, Event, Launch};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 #[cfg(unix)]
@@ -41,7 +43,10 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
         pull(dirs, &spec, progress).await?
     };
     let claim = vms.create(record(dirs, &spec, &image, &backend)?)?;
-    match prepare(dirs, &spec, &preflight, backend, &image, &claim) {
+    let prepared = prepare(dirs, &spec, &preflight, backend, &image, &claim);
+    // From here on the record pins the layers; the image held the collector off.
+    drop(image);
+    match prepared {
         Ok(launch) => {
             let directory = claim.directory().to_owned();
             let attached = monitor::spawn(launch, claim).await?;
@@ -92,13 +97,20 @@ async fn pull(dirs: &Dirs, spec: &RunSpec, progress: Arc<dyn Progress>) -> Resul
         registries: Config::load(&Config::path(&dirs.config))?.registries(),
         ..PullOptions::default()
     };
-    if is_image_id(&spec.image)
+    let name = match &spec.source {
+        Source::Name(name) => name,
+        Source::Local(source) => {
+            let options = LoadOptions { pull: options, ..LoadOptions::default() };
+            return Ok(store.load_one(source, &options).await?.image);
+        }
+    };
+    if is_image_id(name)
         && spec.pull != PullPolicy::Always
-        && let Ok(image) = store.resolve(&spec.image)
+        && let Ok(image) = store.resolve(name)
     {
         return Ok(image);
     }
-    let reference: Reference = spec.image.parse()?;
+    let reference: Reference = name.parse()?;
     Ok(store.pull(&reference, &options).await?)
 }
 

@@ -9,15 +9,17 @@ use mvm_proto::Process;
 
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
-use crate::image::{ImageConfig, Platform, PullPolicy};
+use crate::image::{ImageConfig, Platform, PullPolicy, Source};
 
 /// RAM of a VM when nothing else is said.
 pub const DEFAULT_MEMORY_MIB: u64 = 512;
 
 #[derive(Clone, Debug)]
 pub struct RunSpec {
-    /// As it was typed: a reference, an ID or its prefix.
+    /// As it was typed.
     pub image: String,
+    /// What that means.
+    pub source: Source,
     /// Arguments after the image; empty: the image's own.
     pub arguments: Vec<Vec<u8>>,
     /// `--entrypoint`; `Some` of nothing takes the image's away.
@@ -119,6 +121,7 @@ pub mod tests {
     pub fn spec() -> RunSpec {
         RunSpec {
             image: "busybox".into(),
+            source: Source::Name("busybox".into()),
             arguments: Vec::new(),
             entrypoint: None,
             env: Vec::new(),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the benches of whole runs share.
+#![allow(dead_code, reason = "not every bench uses all of it")]
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -38,17 +39,29 @@ pub fn mvm(home: &Path) -> Command {
 pub struct Registry {
     address: String,
     directory: PathBuf,
+    storage: PathBuf,
 }
 
 impl Registry {
     pub fn start(home: &Path) -> Outcome<Self> {
         let fixtures = printed("scripts/fixtures", &["--big".as_ref()])?;
-        let storage = Path::new(&fixtures).join("registry");
+        Self::over(&Path::new(&fixtures).join("registry"), home)
+    }
+
+    /// Serves a storage as it is.
+    pub fn over(storage: &Path, home: &Path) -> Outcome<Self> {
         let directory = home.join("registry");
         std::fs::create_dir_all(&directory)?;
         let arguments =
             ["start".as_ref(), "--storage".as_ref(), storage.as_os_str(), directory.as_os_str()];
-        Ok(Self { address: printed("scripts/registry", &arguments)?, directory })
+        let address = printed("scripts/registry", &arguments)?;
+        Ok(Self { address, directory, storage: storage.to_owned() })
+    }
+
+    /// Where the registry keeps a blob.
+    pub fn blob(&self, hex: &str) -> PathBuf {
+        let blobs = self.storage.join("docker/registry/v2/blobs/sha256");
+        blobs.join(&hex[..2]).join(hex).join("data")
     }
 
     pub fn image(&self, name: &str) -> String {
@@ -71,7 +84,7 @@ fn script(path: &str) -> Command {
 }
 
 /// The last line that a script prints.
-fn printed(path: &str, arguments: &[&OsStr]) -> Outcome<String> {
+pub fn printed(path: &str, arguments: &[&OsStr]) -> Outcome<String> {
     let output = script(path).args(arguments).stderr(Stdio::inherit()).output()?;
     let text = String::from_utf8(output.stdout)?;
     match text.lines().last() {

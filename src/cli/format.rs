@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How lists are shown: tables for people, JSON lines for programs.
 
+mod list;
+mod template;
+
+pub use list::{ListArgs, Output};
+pub use template::Template;
+
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -68,6 +74,22 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
+/// When something was made, by its own word, in milliseconds since 1970.
+pub fn parse_time(text: &str) -> Option<u64> {
+    let time = humantime::parse_rfc3339_weak(text).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
+/// A point in time as Docker prints it, in UTC.
+pub fn date(ms: u64) -> String {
+    // The last year that can be written.
+    const END: u64 = 253_402_300_799_000;
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms.min(END));
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    text.replace('T', " ").replace('Z', " +0000 UTC")
+}
+
 /// "2 minutes ago", from milliseconds since 1970.
 pub fn ago(then_ms: u64) -> String {
     format!("{} ago", duration(now_ms().saturating_sub(then_ms) / 1000))
@@ -122,6 +144,14 @@ mod tests {
         ] {
             assert_eq!(size(bytes), text);
         }
+    }
+
+    #[test]
+    fn dates_as_docker_prints_them() {
+        let ms = parse_time("2024-01-02T03:04:05.678Z").unwrap();
+        assert_eq!(date(ms), "2024-01-02 03:04:05 +0000 UTC");
+        assert_eq!(date(u64::MAX), "9999-12-31 23:59:59 +0000 UTC");
+        assert_eq!(parse_time("yesterday"), None);
     }
 
     #[test]

@@ -2,23 +2,37 @@
 //! The command line: flags become typed requests here and nowhere else.
 
 mod doctor;
+mod filter;
 mod format;
+mod image;
+mod image_inspect;
+mod image_verify;
 mod images;
+mod load;
 mod login;
 mod logout;
+mod platform;
+mod prune;
 mod ps;
 mod pull;
 mod push;
 mod rm;
+mod rmi;
 mod run;
+mod save;
 mod stop;
+mod system;
+mod system_check;
+mod system_df;
+mod tag;
 mod values;
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as UsageError;
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -32,33 +46,88 @@ use crate::state::Dirs;
 
 /// Run any OCI image as a microVM
 #[derive(Debug, Parser)]
-#[command(name = "mvm", version, max_term_width = 100, infer_subcommands = false)]
+#[command(name = "mvm", version, max_term_width = MAX_WIDTH, infer_subcommands = false)]
 pub struct Cli {
-    /// Say where the time goes; twice: say what is done
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    #[command(flatten)]
+    global: Global,
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    Run(Box<run::RunArgs>),
-    Pull(pull::PullArgs),
-    Push(push::PushArgs),
-    Images(images::ImagesArgs),
-    Login(login::LoginArgs),
-    Logout(logout::LogoutArgs),
-    Ps(ps::PsArgs),
-    Stop(stop::StopArgs),
-    Rm(rm::RmArgs),
-    Doctor(doctor::DoctorArgs),
+const MAX_WIDTH: usize = 100;
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Say where the time goes; twice: say what is done
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+type Parsed<T> = std::result::Result<T, clap::Error>;
+type FromMatches = fn(&ArgMatches) -> Parsed<Command>;
+
+macro_rules! commands {
+    ($($name:literal => $variant:ident($args:ty),)*) => {
+        #[derive(Debug, Subcommand)]
+        enum Command {
+            $(#[command(name = $name)] $variant($args),)*
+        }
+
+        /// The definition of one command, and what makes it of its flags.
+        fn command(name: &OsStr) -> Option<(clap::Command, FromMatches)> {
+            $(if name == $name {
+                let from: FromMatches =
+                    |matches| <$args>::from_arg_matches(matches).map(Command::$variant);
+                return Some((<$args>::augment_args(clap::Command::new($name)), from));
+            })*
+            None
+        }
+    };
+}
+
+commands! {
+    "run" => Run(Box<run::RunArgs>),
+    "pull" => Pull(pull::PullArgs),
+    "push" => Push(push::PushArgs),
+    "login" => Login(login::LoginArgs),
+    "logout" => Logout(logout::LogoutArgs),
+    "images" => Images(images::ImagesArgs),
+    "rmi" => Rmi(rmi::RmiArgs),
+    "tag" => Tag(tag::TagArgs),
+    "image" => Image(image::ImageArgs),
+    "system" => System(system::SystemArgs),
+    "load" => Load(load::LoadArgs),
+    "save" => Save(save::SaveArgs),
+    "ps" => Ps(ps::PsArgs),
+    "stop" => Stop(stop::StopArgs),
+    "rm" => Rm(rm::RmArgs),
+    "doctor" => Doctor(doctor::DoctorArgs),
+}
+
+impl Cli {
+    /// Parses what `Cli::parse_from` would, and defines only the command that
+    /// comes first: to define them all takes longer than what a start does else.
+    fn of(words: &[OsString]) -> Parsed<Self> {
+        let Some((command, from)) = words.get(1).and_then(|word| command(word)) else {
+            return Self::try_parse_from(words);
+        };
+        let program = clap::Command::new("mvm").max_term_width(MAX_WIDTH);
+        let mut program = Global::augment_args(program).subcommand(command);
+        let parse = |program: &mut clap::Command| {
+            let matches = program.try_get_matches_from_mut(words)?;
+            let global = Global::from_arg_matches(&matches)?;
+            let of_command = matches.subcommand().map(|(_, matches)| matches);
+            Ok(Self { global, command: from(of_command.unwrap_or(&matches))? })
+        };
+        parse(&mut program).map_err(|error: clap::Error| error.format(&mut program))
+    }
 }
 
 /// Parses, runs, and turns the outcome into the process's status.
 pub fn main() -> ExitCode {
     // Our own processes have no flags to parse.
-    let first = std::env::args_os().nth(1).unwrap_or_default();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let first = words.get(1).map(OsString::as_os_str).unwrap_or_default();
     #[cfg(unix)]
     if first == libkrun::COMMAND {
         return libkrun::runner();
@@ -67,11 +136,11 @@ pub fn main() -> ExitCode {
         start_log(0);
         return monitor::main();
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::of(&words) {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    start_log(cli.verbose);
+    start_log(cli.global.verbose);
     match dispatch(cli.command) {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
@@ -90,6 +159,12 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
+        Command::Rmi(args) => plain(rmi::run(&dirs, &args)),
+        Command::Tag(args) => plain(tag::run(&dirs, &args)),
+        Command::Image(args) => plain(image::run(&dirs, args)),
+        Command::System(args) => plain(system::run(&dirs, &args)),
+        Command::Load(args) => plain(on_runtime(load::run(&dirs, args))),
+        Command::Save(args) => plain(save::run(&dirs, &args)),
         Command::Login(args) => plain(on_runtime(login::run(&dirs, args))),
         Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
@@ -166,5 +241,20 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn one_command_is_parsed_as_among_all() {
+        for name in Cli::command().get_subcommands().map(clap::Command::get_name) {
+            assert!(command(name.as_ref()).is_some(), "{name}");
+            for line in [&["mvm", name, "--help"][..], &["mvm", name, "--nope"], &["mvm", name]] {
+                let words: Vec<OsString> = line.iter().map(OsString::from).collect();
+                let said = |cli: Parsed<Cli>| match cli {
+                    Ok(cli) => format!("{cli:?}"),
+                    Err(error) => error.render().to_string(),
+                };
+                assert_eq!(said(Cli::of(&words)), said(Cli::try_parse_from(&words)), "{line:?}");
+            }
+        }
     }
 }

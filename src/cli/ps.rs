@@ -4,7 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::format::{self, Format};
+use super::format::{self, ListArgs, Output};
 use crate::error::Result;
 use crate::state::{Dirs, Found, Phase, VmStore};
 
@@ -14,15 +14,23 @@ pub struct PsArgs {
     /// Also those that do not run
     #[arg(short, long)]
     all: bool,
-    /// IDs only
-    #[arg(short, long)]
-    quiet: bool,
-    /// Do not shorten IDs and commands
-    #[arg(long)]
-    no_trunc: bool,
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    list: ListArgs,
 }
+
+/// What a template may name, Docker's names where it has them.
+const FIELDS: [(&str, &str); 10] = [
+    ("ID", "VM ID"),
+    ("Image", "IMAGE"),
+    ("Command", "COMMAND"),
+    ("RunningFor", "CREATED"),
+    ("Status", "STATUS"),
+    ("Names", "NAMES"),
+    ("CreatedAt", "CREATED AT"),
+    ("State", "STATE"),
+    ("Backend", "BACKEND"),
+    ("Networks", "NETWORKS"),
+];
 
 /// A VM as a program reads it, one JSON object a line.
 #[derive(Serialize)]
@@ -46,27 +54,35 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
     let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Running);
     found.retain(|vm| args.all || up(vm));
     found.reverse();
-    let id = |vm: &Found| match args.no_trunc {
+    let (quiet, no_trunc) = (args.list.quiet, args.list.no_trunc);
+    let output = Output::parse(&args.list.format)?;
+    let id = |vm: &Found| match no_trunc {
         true => vm.record.id.clone(),
         false => vm.record.id[..12].to_owned(),
     };
-    let text = if args.quiet {
+    let text = if quiet {
         found.iter().map(|vm| id(vm) + "\n").collect()
-    } else if args.format == Format::Json {
-        format::json_lines(&found.iter().map(row).collect::<Vec<_>>())?
     } else {
+        let header = ["VM ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"];
         let cells = |vm: &Found| {
             vec![
                 id(vm),
                 vm.record.image.reference.clone(),
-                command(&vm.record.command, args.no_trunc),
+                command(&vm.record.command, no_trunc),
                 format::ago(vm.record.created_ms),
                 status(vm),
                 vm.record.name.clone(),
             ]
         };
-        let header = ["VM ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"];
-        format::table(&header, &found.iter().map(cells).collect::<Vec<_>>())
+        let fields = |vm: &Found| {
+            let mut fields = cells(vm);
+            fields.push(format::date(vm.record.created_ms));
+            fields.push(vm.phase().to_string());
+            fields.push(vm.record.backend.clone());
+            fields.push(vm.record.network.clone());
+            fields
+        };
+        output.render(&found, (&header, cells), row, (&FIELDS, fields))?
     };
     super::print(&text)?;
     Ok(0)

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values;
+use super::{platform, values};
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
-use crate::image::{self, Platform, PullPolicy};
+use crate::image::{self, PullPolicy, Source};
 use crate::pipeline;
 use crate::rootfs::upper;
 use crate::spec::{DEFAULT_MEMORY_MIB, Network, RunSpec};
@@ -24,11 +24,12 @@ const MIN_MEMORY_MIB: u64 = 64;
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true, override_usage = "mvm run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub struct RunArgs {
-    /// Reference of an image, or the ID of a local one
-    image: String,
-    /// Command and its arguments, in place of the image's own
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
-    command: Vec<OsString>,
+    /// Reference of an image, or the ID of a local one; or oci:DIR[:TAG],
+    /// oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:ROOTFS, - for an
+    /// archive on stdin. What follows is the command with its arguments, in
+    /// place of the image's own, flags of mvm or not
+    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
+    words: Vec<OsString>,
 
     /// Pass stdin to the command
     #[arg(short, long)]
@@ -137,9 +138,11 @@ fn spec(args: RunArgs) -> Result<RunSpec> {
         return Err(Failure::new(format!("a disk of {} MiB cannot be made", args.disk))
             .hint(format!("--disk takes {}m to 16t", upper::MIN_MIB)));
     }
+    let (image, command) = args.image_and_command()?;
+    let source = source(&image, &args)?;
     Ok(RunSpec {
-        image: args.image,
-        arguments: args.command.iter().map(|word| sys::os_bytes(word)).collect(),
+        image,
+        arguments: command.iter().map(|word| sys::os_bytes(word)).collect(),
         entrypoint: args.entrypoint.map(|word| sys::os_bytes(&word)),
         env: environment(&args.env)?,
         workdir: args.workdir.map(absolute_workdir).transpose()?,
@@ -157,20 +160,43 @@ fn spec(args: RunArgs) -> Result<RunSpec> {
         stdin: args.interactive,
         auto_remove: args.rm,
         pull: args.pull.into(),
-        platform: platform(args.platform.as_deref())?,
+        platform: platform::wanted(args.platform.as_deref())?,
+        source,
         kernel: args.kernel,
         boot_window: args.boot_timeout,
         backend: args.backend,
     })
 }
 
-/// `--platform`; none is for the store to choose.
-pub fn platform(text: Option<&str>) -> Result<Option<Platform>> {
-    let parse = |text: &str| {
-        text.parse::<Platform>()
-            .map_err(|e| Failure::new(e.to_string()).hint("for instance --platform linux/amd64"))
-    };
-    text.map(parse).transpose()
+impl RunArgs {
+    /// The first word and those after it, of which the first may be a `--`.
+    fn image_and_command(&self) -> Result<(String, &[OsString])> {
+        let (image, rest) = match self.words.split_first() {
+            Some((image, [first, rest @ ..])) if first == "--" => (image, rest),
+            Some((image, rest)) => (image, rest),
+            None => return Err(Failure::new("no image is given").hint("mvm run IMAGE")),
+        };
+        match image.to_str() {
+            Some(image) => Ok((image.to_owned(), rest)),
+            None => Err(Failure::new(format!("{} is no text", image.display()))
+                .hint("rename the file, or go to its directory")),
+        }
+    }
+}
+
+/// Where the image comes from, if the other flags go with that.
+fn source(name: &str, args: &RunArgs) -> Result<Source> {
+    let source = Source::parse(name).map_err(image::Error::from)?;
+    let Source::Local(local) = &source else { return Ok(source) };
+    if matches!(args.pull, PullArg::Never) {
+        return Err(Failure::new(format!("{local} is read each time, with --pull never too"))
+            .hint("load it once with `mvm load` or `mvm pull`, then run it by its name or ID"));
+    }
+    if local.is_stdin() && args.interactive {
+        return Err(Failure::new("stdin cannot be the image and the command's input as well")
+            .hint("save the archive to a file, or `mvm load` it first"));
+    }
+    Ok(source)
 }
 
 /// NAME=VALUE as given; NAME alone is taken from our own environment, and left
@@ -243,11 +269,14 @@ mod tests {
             (&["--rm", "img", "sh", "-c", "x", "--rm"], &["sh", "-c", "x", "--rm"]),
             (&["img", "echo", "--", "x"], &["echo", "--", "x"]),
             (&["img", "--version"], &["--version"]),
+            (&["img", "-v", "--rm", "-e"], &["-v", "--rm", "-e"]),
+            (&["--rm", "--", "img", "-i"], &["-i"]),
             (&["img"], &[]),
         ] {
             let args = parse(line);
-            assert_eq!(args.image, "img", "{line:?}");
-            assert_eq!(args.command, command, "{line:?}");
+            let (image, rest) = args.image_and_command().unwrap();
+            assert_eq!(image, "img", "{line:?}");
+            assert_eq!(rest, command, "{line:?}");
         }
     }
 

@@ -11,6 +11,7 @@ use super::layer::LayerError;
 use super::manifest::ManifestError;
 use super::platform::Platform;
 use super::reference::{Reference, ReferenceError};
+use super::source::SourceError;
 
 /// The result of an image operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,6 +34,24 @@ pub enum Error {
         /// As given.
         prefix: String,
         /// How many images it fits.
+        count: usize,
+    },
+    /// Removing it would take what a VM uses.
+    #[error("image {image} ({id}) is in use by VM {user}")]
+    InUse {
+        /// As it was asked for.
+        image: String,
+        /// The start of its ID.
+        id: String,
+        /// The VM's name.
+        user: String,
+    },
+    /// An ID that stands for names in several repositories.
+    #[error("image {image} is referenced in {count} repositories")]
+    Referenced {
+        /// As it was asked for.
+        image: String,
+        /// In how many.
         count: usize,
     },
     /// In the store, but parts of it are gone.
@@ -219,7 +238,7 @@ pub enum Error {
     #[error("the manifest of {reference} {source}")]
     Manifest {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// Why.
         source: ManifestError,
     },
@@ -227,7 +246,7 @@ pub enum Error {
     #[error("the configuration of {reference} {source}")]
     Config {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// Why.
         source: ConfigError,
     },
@@ -235,7 +254,7 @@ pub enum Error {
     #[error("image {reference} has no {wanted} variant")]
     NoPlatform {
         /// The image.
-        reference: Box<Reference>,
+        reference: Box<str>,
         /// What was asked for.
         wanted: Box<Platform>,
         /// What there is.
@@ -267,6 +286,9 @@ pub enum Error {
         /// Why.
         source: LayerError,
     },
+    /// A file or directory with images.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// The pull was given up before its end.
     #[error("the pull was interrupted")]
     Interrupted,
@@ -280,8 +302,13 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Reference(error) => return error.hint(),
+            Self::Source(error) => return error.hint(),
             Self::NotLocal(name) => format!("get it with `mvm pull {name}`"),
             Self::Ambiguous { .. } => "give more digits of the ID".into(),
+            Self::InUse { user, .. } => {
+                format!("remove the VM first (mvm rm {user}), or force it with -f: the VM keeps its disks")
+            }
+            Self::Referenced { .. } => "name one of its tags, or remove them all with -f".into(),
             Self::Incomplete { image, .. } => format!("repair it with `mvm pull {image}`"),
             Self::Io { path, source, .. } => return io_hint(path, source),
             Self::Layer { source: LayerError::Write(source), .. } => {

@@ -3,6 +3,7 @@
 //! knows registries and the store, and nothing about virtual machines.
 
 mod auth;
+mod compression;
 mod config;
 mod digest;
 mod error;
@@ -14,6 +15,8 @@ mod pull;
 mod push;
 mod reference;
 mod registry;
+mod save;
+mod source;
 mod store;
 
 pub use auth::{
@@ -30,4 +33,9 @@ pub use pull::{Limits, PullOptions, PullPolicy};
 pub use push::{PushEvent, PushOutcome};
 pub use reference::{DEFAULT_REGISTRY, DEFAULT_TAG, Reference, ReferenceError, ReferenceErrorKind};
 pub use registry::{Pushed, Registries, Retries, Table as RegistryTable, Timeouts};
-pub use store::{Image, ImageSummary, LayerImage, Store};
+pub use save::{SaveFormat, Saved};
+pub use source::{LoadOptions, Loaded, LocalSource, Source, SourceError};
+pub use store::{
+    Details, DiskUsage, Exclusive, Flaw, Freed, Image, ImageSummary, ImageUsage, LayerDetails,
+    LayerImage, Lease, Part, Plan, Removed, Scope, State, Store, Usage, Verified, allocated_bytes,
+};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::wire::{self, CHUNK, Event, Kind, Order, STDIN_WINDOW};
 use super::{COMMAND, Launch};
@@ -60,7 +60,7 @@ impl Attached {
         let (output, closed) = Output::start(frames);
         let ended = receive(reader, &output, &credit, &mut on_event).await;
         drop(output);
-        let _ = tokio::task::spawn_blocking(move || closed.join()).await;
+        let _ = closed.await;
         match ended {
             Some(Event::Exited { code }) => Ok(code),
             Some(Event::Failed(failure)) => Err(failure),
@@ -151,9 +151,12 @@ async fn send_signals(frames: Frames) {
 struct Output(mpsc::Sender<(Kind, Vec<u8>)>);
 
 impl Output {
-    fn start(frames: Frames) -> (Self, std::thread::JoinHandle<()>) {
+    /// The receiver hears, by an error, when all is written.
+    fn start(frames: Frames) -> (Self, oneshot::Receiver<()>) {
         let (sender, mut queue) = mpsc::channel::<(Kind, Vec<u8>)>(8);
-        let thread = std::thread::spawn(move || {
+        let (writing, closed) = oneshot::channel();
+        std::thread::spawn(move || {
+            let _writing = writing;
             let mut open = [true, true];
             while let Some((kind, bytes)) = queue.blocking_recv() {
                 let stream = usize::from(kind == Kind::Stderr);
@@ -166,7 +169,7 @@ impl Output {
                 }
             }
         });
-        (Self(sender), thread)
+        (Self(sender), closed)
     }
 
     async fn write(&self, kind: Kind, bytes: Vec<u8>) {

@@ -5,11 +5,13 @@
 mod dirs;
 mod file;
 mod names;
+mod pins;
 mod record;
 mod vms;
 
 pub use dirs::Dirs;
 pub use file::{Durability, make_private_dir, replace_file, replace_file_with};
 pub use names::{random_id, random_name, validate_name};
+pub use pins::Pin;
 pub use record::{ExitRecord, ImageRecord, Phase, Record, SCHEMA, now_ms};
 pub use vms::{Claim, Found, VmStore};

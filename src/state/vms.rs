@@ -264,7 +264,7 @@ impl VmStore {
         fs::metadata(self.dirs.vm(id).join(RECORD)).is_ok_and(|record| record.len() > 0)
     }
 
-    fn ids(&self) -> Result<Vec<String>> {
+    pub(super) fn ids(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(self.dirs.vms()) {
             Ok(entries) => entries,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -272,6 +272,14 @@ impl VmStore {
         };
         let names = entries.filter_map(|e| e.ok()?.file_name().into_string().ok());
         Ok(names.filter(|n| is_id(n)).collect())
+    }
+
+    pub(super) fn record_path(&self, id: &str) -> PathBuf {
+        self.dirs.vm(id).join(RECORD)
+    }
+
+    pub(super) fn runtime(&self) -> &Path {
+        &self.dirs.runtime
     }
 
     fn names(&self) -> PathBuf {

@@ -41,6 +41,30 @@ pub fn file_identity(metadata: &Metadata) -> String {
     )
 }
 
+/// Bytes that a file takes on its disk: holes take none.
+pub fn allocated_bytes(metadata: &Metadata) -> u64 {
+    metadata.blocks() * 512
+}
+
+/// Opens a file for reading, without waiting for the other end if it turns out
+/// to be a pipe.
+pub fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    OpenOptions::new().read(true).custom_flags(flags.bits() as _).open(path)
+}
+
+/// Makes an empty file share the bytes of another, where the file system can.
+/// Neither sees what is written to the other later.
+pub fn clone_file(from: &File, to: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return rustix::fs::ioctl_ficlone(to, from).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (from, to);
+        false
+    }
+}
+
 /// Makes renames in a directory durable.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
@@ -93,6 +117,15 @@ pub fn inherited_by_monitor() -> io::Result<(Connection, File)> {
 /// Closes what a caller of ours left open beyond the standard descriptors: a
 /// monitor that outlives its command must not hold a pipe that someone waits
 /// for the end of. To be called before this process opens anything.
+#[cfg(target_os = "linux")]
+pub fn close_inherited() {
+    // SAFETY: nothing in this process owns a descriptor above 2 yet: nobody is
+    // left who would use or close one. Where the kernel is older than 5.9 they
+    // stay open.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
+}
+
+#[cfg(not(target_os = "linux"))]
 pub fn close_inherited() {
     use std::os::fd::RawFd;
     let Ok(entries) = std::fs::read_dir("/dev/fd") else { return };

@@ -38,6 +38,21 @@ pub fn file_identity(metadata: &Metadata) -> String {
     )
 }
 
+/// Bytes of a file; what holes save is not told here.
+pub fn allocated_bytes(metadata: &Metadata) -> u64 {
+    metadata.file_size()
+}
+
+/// There are no pipes among the files of a directory here.
+pub fn open_without_waiting(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// Not attempted here.
+pub fn clone_file(_from: &File, _to: &File) -> bool {
+    false
+}
+
 /// NTFS journals renames; a directory cannot be flushed.
 pub fn sync_directory(_path: &Path) -> io::Result<()> {
     Ok(())

@@ -19,7 +19,7 @@ use super::sparse_read::{old_gnu_map, pax_map};
 const MAX_EXTENDED: u64 = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::image) enum Kind {
     File,
     HardLink,
     Symlink,
@@ -30,23 +30,23 @@ pub(super) enum Kind {
 }
 
 /// One entry: everything but its data.
-pub(super) struct Entry {
-    pub(super) path: Vec<u8>,
-    pub(super) link: Vec<u8>,
-    pub(super) kind: Kind,
+pub(in crate::image) struct Entry {
+    pub(in crate::image) path: Vec<u8>,
+    pub(in crate::image) link: Vec<u8>,
+    pub(in crate::image) kind: Kind,
     /// Permission bits with setuid, setgid and sticky.
     pub(super) mode: u16,
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) mtime: (i64, u32),
     /// Size of the file, holes included.
-    pub(super) size: u64,
+    pub(in crate::image) size: u64,
     pub(super) device: (u64, u64),
     pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(super) sparse: Option<SparseMap>,
+    pub(in crate::image) sparse: Option<SparseMap>,
 }
 
-pub(super) struct Entries<R> {
+pub(in crate::image) struct Entries<R> {
     pub(super) source: Source<R>,
     /// Data of the current entry that has not been taken.
     pub(super) remaining: u64,
@@ -56,12 +56,12 @@ pub(super) struct Entries<R> {
 }
 
 impl<R: Read> Entries<R> {
-    pub(super) fn new(tar: R) -> Self {
+    pub(in crate::image) fn new(tar: R) -> Self {
         Self { source: Source::new(tar), remaining: 0, padding: 0, current: Vec::new() }
     }
 
     /// The next entry, after skipping what is left of the last; `None` at the end of the archive.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, LayerError> {
+    pub(in crate::image) fn next(&mut self) -> Result<Option<Entry>, LayerError> {
         let mut pax = None;
         let mut long_name = None;
         let mut long_link = None;
@@ -94,7 +94,7 @@ impl<R: Read> Entries<R> {
     }
 
     /// Data of the current entry, empty when all of it was taken.
-    pub(super) fn data(&mut self) -> Result<&[u8], LayerError> {
+    pub(in crate::image) fn data(&mut self) -> Result<&[u8], LayerError> {
         if self.remaining == 0 {
             return Ok(&[]);
         }
@@ -107,13 +107,13 @@ impl<R: Read> Entries<R> {
     }
 
     /// Takes `n` bytes of what [`data`](Self::data) lent.
-    pub(super) fn consume(&mut self, n: usize) {
+    pub(in crate::image) fn consume(&mut self, n: usize) {
         self.source.consume(n);
         self.remaining -= n as u64;
     }
 
     /// Reads what follows the archive, so that a digest of the stream sees all of it.
-    pub(super) fn drain(&mut self, max: u64) -> Result<(), LayerError> {
+    pub(in crate::image) fn drain(&mut self, max: u64) -> Result<(), LayerError> {
         self.source.skip(max)?;
         if self.source.fill()?.is_empty() {
             return Ok(());

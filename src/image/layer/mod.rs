@@ -29,11 +29,11 @@ mod xattr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
+pub(super) use entry::{Entries, Kind};
 pub use error::{LayerError, Name};
 pub use read::{Node, Reader};
 
 use build::Builder;
-use entry::Entries;
 use format::{BLOCK, Super};
 use sink::Sink;
 

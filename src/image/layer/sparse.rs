@@ -12,7 +12,7 @@ pub(super) struct Extent {
 
 /// The pieces of a sparse file, checked: ascending, apart, inside the file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SparseMap(Vec<Extent>);
+pub(in crate::image) struct SparseMap(Vec<Extent>);
 
 impl SparseMap {
     /// Checks pairs of offset and length against the file's size and the stored data's.

@@ -31,10 +31,26 @@ const QUEUE: usize = 32;
 /// Bytes of a partial blob handed on at a time.
 const REREAD: usize = 128 << 10;
 
+/// Where blobs come from that the store has not.
+#[derive(Clone)]
+pub enum Origin {
+    /// A registry: downloaded, hashed and converted as they come.
+    Registry(Box<Registry>),
+    /// Files of this machine: brought into the store, then converted from there.
+    Local(Arc<dyn LocalBlobs>),
+}
+
+/// Blobs of a local source.
+pub trait LocalBlobs: Send + Sync {
+    /// Puts a blob into the store, its size and digest verified. Blocks; ends
+    /// with [`Error::Interrupted`] soon after `stop` is cancelled.
+    fn put(&self, blob: &Blob, store: &Store, stop: &CancellationToken) -> Result<()>;
+}
+
 /// What all layers of a pull share.
 struct Shared {
     store: Store,
-    registry: Registry,
+    origin: Origin,
     progress: Arc<dyn Progress>,
     limits: Limits,
     turn: Semaphore,
@@ -44,7 +60,7 @@ struct Shared {
 /// Sees to it that the blob and the disk image of every layer are in the store.
 pub async fn fetch(
     store: &Store,
-    registry: &Registry,
+    origin: &Origin,
     blobs: &[Blob],
     diff_ids: &[Digest],
     options: &PullOptions,
@@ -55,7 +71,7 @@ pub async fn fetch(
     let _stop_at_the_end = stop.clone().drop_guard();
     let shared = Arc::new(Shared {
         store: store.clone(),
-        registry: registry.clone(),
+        origin: origin.clone(),
         progress: options.progress.clone(),
         limits: options.limits.clone(),
         turn: Semaphore::new(CONCURRENT),
@@ -112,7 +128,10 @@ impl Layer {
             (true, false) if self.convert_local().await? => {}
             // A disk image without its blob is of use to run, but the blob store
             // promises whole images to other tools.
-            (_, has_image) => self.download(partial, !has_image).await?,
+            (_, has_image) => match &shared.origin {
+                Origin::Registry(registry) => self.download(registry, partial, !has_image).await?,
+                Origin::Local(blobs) => self.bring(blobs.clone(), !has_image).await?,
+            },
         }
         shared.progress.layer(&self.blob.digest, LayerEvent::Done);
         Ok(())
@@ -155,10 +174,26 @@ impl Layer {
         .await
     }
 
+    /// Gets the blob from a local source.
+    async fn bring(&self, blobs: Arc<dyn LocalBlobs>, convert: bool) -> Result<()> {
+        let (shared, blob) = (self.shared.clone(), self.blob.clone());
+        blocking(move || blobs.put(&blob, &shared.store, &shared.stop)).await?;
+        match convert && !self.convert_local().await? {
+            // Between the two somebody has damaged it.
+            true => Err(Error::Worker(format!("blob {} changed in the store", self.blob.digest))),
+            false => Ok(()),
+        }
+    }
+
     /// Downloads the blob, or what is missing of it. Bytes with a wrong digest
     /// are fetched once more, if there is reason to hope: the first ones came
     /// with an earlier pull, or there is another place.
-    async fn download(&self, mut partial: Partial, convert: bool) -> Result<()> {
+    async fn download(
+        &self,
+        registry: &Registry,
+        mut partial: Partial,
+        convert: bool,
+    ) -> Result<()> {
         let mut start = Start { offset: partial.length()?, place: 0 };
         if start.offset > self.blob.size {
             start.offset = 0;
@@ -166,7 +201,7 @@ impl Layer {
         let mut last = false;
         loop {
             partial.cut(start.offset)?;
-            let transferred = self.transfer(partial, start, convert).await;
+            let transferred = self.transfer(registry, partial, start, convert).await;
             partial = transferred.partial?;
             match (transferred.result, transferred.next_place) {
                 (Err(error @ Error::WrongDigest { .. }), next) if !last => {
@@ -184,10 +219,16 @@ impl Layer {
     }
 
     /// One attempt at all that is missing.
-    async fn transfer(&self, partial: Partial, start: Start, convert: bool) -> Transferred {
+    async fn transfer(
+        &self,
+        registry: &Registry,
+        partial: Partial,
+        start: Start,
+        convert: bool,
+    ) -> Transferred {
         let shared = &self.shared;
         let (sender, receiver) = mpsc::channel(QUEUE);
-        let mut reader = shared.registry.blob(&self.blob, "layer", start);
+        let mut reader = registry.blob(&self.blob, "layer", start);
         let storing = Storing {
             blob: self.blob.clone(),
             registry: Arc::default(),

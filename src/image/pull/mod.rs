@@ -19,6 +19,11 @@ use super::progress::{LayerEvent, Progress, Quiet};
 use super::reference::Reference;
 use super::registry::{self, Access, RawManifest, Registries, Registry, Retries, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
+pub(super) use convert::{Conversion, LocalBlob};
+pub(super) use layers::{LocalBlobs, Origin};
+
+/// How often a pull begins anew when its image was removed at its end.
+const REMOVED_MEANWHILE: usize = 5;
 
 /// When to go to the registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,6 +120,8 @@ impl Store {
     /// Dropped before its end, or killed, it leaves the store as it was, but for
     /// whole layers, which the next pull will not fetch again.
     pub async fn pull(&self, reference: &Reference, options: &PullOptions) -> Result<Image> {
+        // What is found there, or comes, is not collected before it has a name.
+        let _lease = self.lease()?;
         match (options.policy, self.find(reference)) {
             (PullPolicy::Never, found) => return suitable(found?, reference, options),
             (PullPolicy::Missing, Ok(image)) => {
@@ -126,7 +133,14 @@ impl Store {
             (PullPolicy::Missing, Err(error)) => return Err(error),
             (PullPolicy::Always, _) => {}
         }
-        let pulled = self.pull_from_registry(reference, options).await;
+        let mut pulled = self.pull_from_registry(reference, options).await;
+        // Another process may take the name away as soon as it is given; what
+        // came is still there, as long as the lease lasts.
+        for _ in 0..REMOVED_MEANWHILE {
+            if matches!(pulled, Err(Error::NotLocal(_))) {
+                pulled = self.pull_from_registry(reference, options).await;
+            }
+        }
         if pulled.is_err() {
             options.progress.fail();
         }
@@ -143,45 +157,74 @@ impl Store {
         if let Some(image) = self.unchanged(&registry, reference, options).await? {
             return Ok(image);
         }
-        let chosen = choose(&registry, reference, options).await?;
+        let chosen = choose(self, &registry, reference, options).await?;
         options.progress.start(reference);
         let (config_body, config) =
             self.configuration(&registry, reference, &chosen.manifest, &options.limits).await?;
-        let platform = match chosen.platform {
+        let ready = Ready {
+            label: &reference.to_string(),
+            references: std::slice::from_ref(reference),
+            raw: &chosen.raw,
+            manifest: &chosen.manifest,
+            platform: chosen.platform,
+            repo_digest: Some(&chosen.repo_digest),
+            config: &config,
+            config_body: &config_body,
+        };
+        let new = self.complete(ready, &Origin::Registry(Box::new(registry)), options).await?;
+        options.progress.finish(reference, &chosen.repo_digest, new);
+        self.find(reference)
+    }
+
+    /// Gets the layers of an image and records it under all of its names, or
+    /// under none. Returns whether the index changed.
+    pub(super) async fn complete(
+        &self,
+        image: Ready<'_>,
+        origin: &Origin,
+        options: &PullOptions,
+    ) -> Result<bool> {
+        let config = image.config;
+        let platform = match image.platform {
             Some(platform) => platform,
             // Without an index nobody has compared it with what is wanted yet.
             None => {
                 let wanted = options.platform.clone().unwrap_or_else(Platform::host);
                 if !config.platform.serves(&wanted) {
-                    let available = vec![config.platform];
+                    let available = vec![config.platform.clone()];
                     return Err(Error::NoPlatform {
-                        reference: Box::new(reference.clone()),
+                        reference: image.label.into(),
                         wanted: Box::new(wanted),
                         available,
                     });
                 }
-                config.platform
+                config.platform.clone()
             }
         };
-        layers::fetch(self, &registry, &chosen.manifest.layers, &config.diff_ids, options).await?;
-        self.put_blob(&chosen.manifest.config.digest, &config_body)?;
-        self.put_blob(&chosen.raw.digest, &chosen.raw.body)?;
+        layers::fetch(self, origin, &image.manifest.layers, &config.diff_ids, options).await?;
+        self.put_blob(&image.manifest.config.digest, image.config_body)?;
+        self.put_blob(&image.raw.digest, &image.raw.body)?;
         let size = |id: &Digest| std::fs::metadata(self.layer_path(id)).map_or(0, |m| m.len());
         let hidden_layers = self.hidden_layers(&config.diff_ids)?;
-        let new = self.commit(&Record {
-            media_type: chosen.manifest.media_type,
-            digest: &chosen.raw.digest,
-            size: chosen.raw.body.len() as u64,
-            platform: &platform,
-            reference,
-            repo_digest: &chosen.repo_digest,
-            id: &chosen.manifest.config.digest,
-            hidden_layers,
-            image_bytes: uppermost(&config.diff_ids[hidden_layers..]).into_iter().map(size).sum(),
-            created: config.created.as_deref(),
-        })?;
-        options.progress.finish(reference, &chosen.repo_digest, new);
-        self.find(reference)
+        let image_bytes = uppermost(&config.diff_ids[hidden_layers..]).into_iter().map(size).sum();
+        let mut new = false;
+        let names = image.references.iter().map(Some);
+        let unnamed = image.references.is_empty().then_some(None);
+        for reference in names.chain(unnamed) {
+            new |= self.commit(&Record {
+                media_type: image.manifest.media_type,
+                digest: &image.raw.digest,
+                size: image.raw.body.len() as u64,
+                platform: &platform,
+                reference,
+                repo_digest: image.repo_digest,
+                id: &image.manifest.config.digest,
+                hidden_layers,
+                image_bytes,
+                created: config.created.as_deref(),
+            })?;
+        }
+        Ok(new)
     }
 
     /// The image of the store, if it is whole, what is wanted, and what the
@@ -238,7 +281,7 @@ impl Store {
             None => registry.small_blob(blob, "configuration").await?,
         };
         let config = ConfigDocument::parse(&body, manifest.layers.len())
-            .map_err(|source| Error::Config { reference: Box::new(reference.clone()), source })?;
+            .map_err(|source| Error::Config { reference: reference.to_string().into(), source })?;
         Ok((body, config))
     }
 }
@@ -256,12 +299,28 @@ pub async fn verify_login(
 fn suitable(image: Image, reference: &Reference, options: &PullOptions) -> Result<Image> {
     match &options.platform {
         Some(wanted) if !image.platform.serves(wanted) => Err(Error::NoPlatform {
-            reference: Box::new(reference.clone()),
+            reference: reference.to_string().into(),
             wanted: Box::new(wanted.clone()),
             available: vec![image.platform],
         }),
         _ => Ok(image),
     }
+}
+
+/// An image whose documents are read and verified; the layers are to come.
+pub(super) struct Ready<'a> {
+    /// What it is called in messages.
+    pub label: &'a str,
+    /// The names it gets, if any.
+    pub references: &'a [Reference],
+    pub raw: &'a RawManifest,
+    pub manifest: &'a Manifest,
+    /// What the index said, if there was one.
+    pub platform: Option<Platform>,
+    /// The digest by which a registry knows the name.
+    pub repo_digest: Option<&'a Digest>,
+    pub config: &'a ConfigDocument,
+    pub config_body: &'a [u8],
 }
 
 /// The manifest that a pull is about.
@@ -274,12 +333,13 @@ struct Chosen {
 }
 
 async fn choose(
+    store: &Store,
     registry: &Registry,
     reference: &Reference,
     options: &PullOptions,
 ) -> Result<Chosen> {
     let limits = &options.limits;
-    let wrong = |source| Error::Manifest { reference: Box::new(reference.clone()), source };
+    let wrong = |source| Error::Manifest { reference: reference.to_string().into(), source };
     let parse = |raw: &RawManifest| {
         Document::parse(&raw.body, raw.content_type.as_deref(), limits.layers).map_err(wrong)
     };
@@ -296,13 +356,20 @@ async fn choose(
     else {
         let available = available(offers);
         return Err(Error::NoPlatform {
-            reference: Box::new(reference.clone()),
+            reference: reference.to_string().into(),
             wanted: Box::new(wanted),
             available,
         });
     };
     let offer = &offers[at];
-    let raw = registry.manifest_of(&offer.manifest, limits.manifest_bytes).await?;
+    // A tag that did not move costs no more than the question whether it did.
+    let raw = match store.read_blob(&offer.manifest)? {
+        Some(body) => {
+            let digest = offer.manifest.digest.clone();
+            RawManifest { body: body.into(), digest, content_type: None }
+        }
+        None => registry.manifest_of(&offer.manifest, limits.manifest_bytes).await?,
+    };
     match parse(&raw)? {
         Document::Manifest(manifest) => {
             Ok(Chosen { raw, manifest, platform: offer.platform.clone(), repo_digest })
@@ -312,7 +379,7 @@ async fn choose(
 }
 
 /// The platforms to tell the user; `unknown` ones are attestations.
-fn available(offers: Vec<Offer>) -> Vec<Platform> {
+pub(super) fn available(offers: Vec<Offer>) -> Vec<Platform> {
     let mut platforms = Vec::new();
     for platform in offers.into_iter().filter_map(|offer| offer.platform) {
         if platform.os != "unknown" && !platforms.contains(&platform) {

@@ -59,6 +59,17 @@ impl Store {
         image.persist(&self.layer_path(diff_id))
     }
 
+    /// Whether the facts of a layer are what its conversion finds out.
+    pub(super) fn facts_match(&self, diff_id: &Digest, summary: &Summary) -> Result<bool> {
+        let implied: Vec<String> = summary.implied_dirs.iter().map(hex::encode).collect();
+        Ok(self.facts(diff_id)?.is_some_and(|facts| {
+            facts.schema_version == SCHEMA
+                && facts.entries == summary.entries
+                && facts.root_opaque == summary.root_opaque
+                && facts.implied_dirs == implied
+        }))
+    }
+
     /// How many of an image's lowest layers an opaque root above hides.
     pub(in crate::image) fn hidden_layers(&self, diff_ids: &[Digest]) -> Result<usize> {
         for (at, diff_id) in diff_ids.iter().enumerate().rev() {

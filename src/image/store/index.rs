@@ -2,7 +2,7 @@
 //! `index.json` of the store: which images there are and what they are called.
 //! It is an OCI image index; fields of others survive a rewrite.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::image::digest::Digest;
 use crate::image::error::{Error, IoContext, Result};
 use crate::image::platform::Platform;
-use crate::image::reference::Reference;
+use crate::image::reference::{Reference, familiar_name};
 
 /// The name of an image, where every tool looks for it.
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -60,8 +60,10 @@ pub struct Record<'a> {
     pub digest: &'a Digest,
     pub size: u64,
     pub platform: &'a Platform,
-    pub reference: &'a Reference,
-    pub repo_digest: &'a Digest,
+    /// `None` for an image that has no name.
+    pub reference: Option<&'a Reference>,
+    /// `None` for an image that no registry gave.
+    pub repo_digest: Option<&'a Digest>,
     pub id: &'a Digest,
     pub image_bytes: u64,
     pub hidden_layers: usize,
@@ -73,12 +75,16 @@ impl Entry {
         let mut annotations = BTreeMap::from([
             (ID.to_owned(), record.id.to_string()),
             (SIZE.to_owned(), record.image_bytes.to_string()),
-            (REPOSITORY.to_owned(), record.reference.name()),
-            (REPO_DIGEST.to_owned(), record.repo_digest.to_string()),
         ]);
-        // An image that was asked for by digest has no tag, as with Docker.
-        if record.reference.digest().is_none() {
-            annotations.insert(REF_NAME.to_owned(), record.reference.to_string());
+        if let Some(reference) = record.reference {
+            annotations.insert(REPOSITORY.to_owned(), reference.name());
+            // An image that was asked for by digest has no tag, as with Docker.
+            if reference.digest().is_none() {
+                annotations.insert(REF_NAME.to_owned(), reference.to_string());
+            }
+        }
+        if let Some(digest) = record.repo_digest {
+            annotations.insert(REPO_DIGEST.to_owned(), digest.to_string());
         }
         if record.hidden_layers > 0 {
             annotations.insert(HIDDEN.to_owned(), record.hidden_layers.to_string());
@@ -100,6 +106,11 @@ impl Entry {
         self.annotations.get(key).map(String::as_str)
     }
 
+    /// What the manifest was served as.
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
     /// The name with its tag; `None` if the tag moved on or never was.
     pub fn reference(&self) -> Option<Reference> {
         self.annotation(REF_NAME)?.parse().ok()
@@ -118,6 +129,19 @@ impl Entry {
     /// The digest that `docker pull` prints.
     pub fn repo_digest(&self) -> Option<Digest> {
         self.annotation(REPO_DIGEST)?.parse().ok()
+    }
+
+    /// `repository@digest` as Docker shows it.
+    pub fn pinned_name(&self) -> Option<String> {
+        Some(format!("{}@{}", familiar_name(self.repository()?), self.repo_digest()?))
+    }
+
+    /// What to call it in a message: its name, or its digest.
+    pub fn name(&self) -> String {
+        match self.reference() {
+            Some(reference) => reference.familiar(),
+            None => self.pinned_name().unwrap_or_else(|| self.digest.to_string()),
+        }
     }
 
     /// Bytes of the disk images.
@@ -178,6 +202,12 @@ impl Index {
         let tagged = new.annotations.contains_key(REF_NAME);
         let (name, repository) = (new.annotation(REF_NAME), new.annotation(REPOSITORY));
         if let Some(at) = self.manifests.iter().position(|entry| {
+            if entry.digest == new.digest
+                && (repository.is_none() || entry.annotation(REPOSITORY).is_none())
+            {
+                // An image without a name is listed once, and until it gets one.
+                return true;
+            }
             entry.digest == new.digest
                 && entry.annotation(REPOSITORY) == repository
                 && (entry.annotation(REF_NAME) == name
@@ -202,6 +232,52 @@ impl Index {
             self.untag_others(&new);
         }
         self.manifests != before
+    }
+
+    /// Gives the name to a copy of `entry`, and takes it from others.
+    pub fn tag(&mut self, entry: &Entry, name: &Reference) {
+        let mut new = entry.clone();
+        new.annotations.insert(REF_NAME.to_owned(), name.to_string());
+        if new.repository() != Some(name.name().as_str()) {
+            // No registry gave this digest for that name.
+            new.annotations.remove(REPO_DIGEST);
+            new.annotations.insert(REPOSITORY.to_owned(), name.name());
+        }
+        self.untag_others(&new);
+        let there = |other: &Entry| {
+            other.digest == new.digest && other.annotation(REF_NAME) == new.annotation(REF_NAME)
+        };
+        if !self.manifests.iter().any(there) {
+            self.manifests.push(new);
+        }
+        self.drop_covered();
+    }
+
+    /// Drops the entries at these positions.
+    pub fn drop_at(&mut self, positions: &[usize]) {
+        let mut at = 0;
+        self.manifests.retain(|_| {
+            at += 1;
+            !positions.contains(&(at - 1))
+        });
+    }
+
+    /// Drops entries without a tag of images that have one in that repository,
+    /// or that were never in any.
+    fn drop_covered(&mut self) {
+        let tagged: HashSet<(Digest, Option<String>)> = self
+            .manifests
+            .iter()
+            .filter(|entry| entry.annotation(REF_NAME).is_some())
+            .flat_map(|entry| {
+                let repository = entry.repository().map(str::to_owned);
+                [(entry.digest.clone(), repository), (entry.digest.clone(), None)]
+            })
+            .collect();
+        self.manifests.retain(|entry| {
+            let key = (entry.digest.clone(), entry.repository().map(str::to_owned));
+            entry.annotation(REF_NAME).is_some() || entry.id().is_none() || !tagged.contains(&key)
+        });
     }
 
     /// Takes the name of `new` from every other entry. One that is left with

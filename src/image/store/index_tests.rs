@@ -15,8 +15,25 @@ fn record(index: &mut Index, name: &str, manifest: &str) -> bool {
         digest: &digest,
         size: 1,
         platform: &Platform::host(),
-        repo_digest: reference.digest().unwrap_or(&digest),
-        reference: &reference,
+        repo_digest: Some(reference.digest().unwrap_or(&digest)),
+        reference: Some(&reference),
+        id: &Digest::of(format!("config of {manifest}").as_bytes()),
+        image_bytes: 4096,
+        hidden_layers: 0,
+        created: Some("2024-01-02T03:04:05Z"),
+    })
+}
+
+/// An image of a file that gives it no name.
+fn record_unnamed(index: &mut Index, manifest: &str) -> bool {
+    let digest = digest(manifest);
+    index.record(&Record {
+        media_type: crate::image::manifest::media::OCI_IMAGE_MEDIA_TYPE,
+        digest: &digest,
+        size: 1,
+        platform: &Platform::host(),
+        repo_digest: None,
+        reference: None,
         id: &Digest::of(format!("config of {manifest}").as_bytes()),
         image_bytes: 4096,
         hidden_layers: 0,
@@ -110,4 +127,30 @@ fn a_newer_or_broken_index_is_refused() {
         assert!(matches!(Index::read(&path), Err(Error::Store { .. })), "{text}");
     }
     assert_eq!(Index::read(&home.path().join("none.json")).unwrap().manifests.len(), 0);
+}
+
+#[test]
+fn an_image_without_a_name_is_listed_once() {
+    let mut index = Index::empty();
+    assert!(record_unnamed(&mut index, "one"));
+    assert!(!record_unnamed(&mut index, "one"));
+    assert_eq!(names(&index), [("<none>".into(), digest("one"))]);
+    assert_eq!(index.manifests[0].repository(), None);
+    assert!(record(&mut index, "alpine", "one"), "the name comes to it");
+    assert_eq!(names(&index), [("alpine:latest".into(), digest("one"))]);
+    assert!(!record_unnamed(&mut index, "one"), "and stays");
+    assert_eq!(names(&index), [("alpine:latest".into(), digest("one"))]);
+    assert_eq!(index.manifests[0].repo_digest(), Some(digest("one")));
+}
+
+#[test]
+fn a_tag_takes_the_place_of_no_name() {
+    let mut index = Index::empty();
+    record_unnamed(&mut index, "one");
+    record_unnamed(&mut index, "two");
+    let entry = index.manifests[0].clone();
+    index.tag(&entry, &"mine:1".parse().unwrap());
+    let mut names = names(&index);
+    names.sort();
+    assert_eq!(names, [("<none>".into(), digest("two")), ("mine:1".into(), digest("one"))]);
 }

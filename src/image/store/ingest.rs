@@ -42,27 +42,43 @@ impl Ingest {
     /// whose writer lives is locked, whatever its process number.
     pub fn prepare(&self) -> Result<()> {
         sys::create_private_dir_all(&self.directory).at("create", &self.directory)?;
+        for path in self.dead()?.unwrap_or_default() {
+            let extension = path.extension().unwrap_or_default();
+            if extension == "part" {
+                tracing::debug!(path = %path.display(), "removing what a dead process left");
+                // Another cleaner may have been faster.
+                let _ = fs::remove_file(&path);
+            } else if extension == partial::EXTENSION {
+                partial::remove_stale(&path, partial::MAX_AGE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Unfinished files that nobody writes to; `None` while somebody starts or
+    /// ends one, since it has no lock of its own then.
+    pub fn dead(&self) -> Result<Option<Vec<PathBuf>>> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Vec::new())),
+            Err(error) => return Err(error).at("read", &self.directory),
+        };
         let gate = self.gate()?;
         match FileExt::try_lock(&gate) {
             Ok(()) => {}
-            // Somebody starts or ends a file; the next pull will look again.
-            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => {
                 return Err(error).at("lock", &self.directory.join(GATE));
             }
         }
-        for entry in fs::read_dir(&self.directory).at("read", &self.directory)? {
+        let mut dead = Vec::new();
+        for entry in entries {
             let path = entry.at("read", &self.directory)?.path();
-            if path.extension().is_some_and(|extension| extension == partial::EXTENSION) {
-                partial::remove_stale(&path, partial::MAX_AGE);
-            }
-            if path.extension().is_some_and(|extension| extension == "part") && is_dead(&path) {
-                tracing::debug!(path = %path.display(), "removing what a dead process left");
-                // Another cleaner may have been faster.
-                let _ = fs::remove_file(&path);
+            if is_unfinished(&path) && is_dead(&path) {
+                dead.push(path);
             }
         }
-        Ok(())
+        Ok(Some(dead))
     }
 
     /// Where it is.
@@ -84,12 +100,19 @@ impl Ingest {
         Ok(unfinished)
     }
 
+    /// Opens the gate, in a directory that is made if it is missing.
     fn gate(&self) -> Result<File> {
         let path = self.directory.join(GATE);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         sys::owner_only(&mut options);
-        options.open(&path).at("open", &path)
+        match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                sys::create_private_dir_all(&self.directory).at("create", &self.directory)?;
+                options.open(&path).at("open", &path)
+            }
+            other => other.at("open", &path),
+        }
     }
 }
 
@@ -125,6 +148,14 @@ impl Drop for Unfinished {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Whether a file here is one of ours: a temporary one, or a part of a blob that
+/// has the blob's digest in its name.
+fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let digits = name.split(|c: char| !c.is_ascii_hexdigit()).map(str::len).max();
+    name.ends_with(".part") || digits.is_some_and(|digits| digits >= 64)
 }
 
 fn is_dead(path: &Path) -> bool {

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A store filled by hand: what it finds, and what it says of damage.
 
+mod collect;
+mod names;
+
+use std::collections::HashSet;
+
 use super::*;
+use crate::image::error::Error;
+use crate::image::reference::Reference;
 
 struct Filled {
     home: tempfile::TempDir,
@@ -48,8 +55,8 @@ impl Filled {
                 digest: &digest,
                 size: manifest.len() as u64,
                 platform: &"linux/amd64".parse().unwrap(),
-                repo_digest: reference.digest().unwrap_or(&digest),
-                reference: &reference,
+                repo_digest: Some(reference.digest().unwrap_or(&digest)),
+                reference: Some(&reference),
                 id: &id,
                 image_bytes: 5,
                 hidden_layers: 0,

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `mvm image prune` and `mvm system prune`
+
+use std::collections::HashSet;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use super::filter::Filters;
+use super::format;
+use crate::collect::{self, Freed, Images, RunDirs, Vms};
+use crate::error::{Failure, Result};
+use crate::image::{Removed, Scope, Store};
+use crate::state::Dirs;
+
+/// Remove images without a name, and what ended pulls left
+#[derive(Debug, Args)]
+pub struct ImagePruneArgs {
+    /// All images that no VM uses
+    #[arg(short, long)]
+    all: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// Remove stopped VMs, images without a name, and what ended pulls left
+#[derive(Debug, Args)]
+pub struct SystemPruneArgs {
+    /// All images that no VM uses, not only those without a name
+    #[arg(short, long)]
+    all: bool,
+    /// Refused: mvm has no named volumes
+    #[arg(long, hide = true)]
+    volumes: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+struct CommonArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+    /// until=TIME, label=KEY[=VALUE] or label!=KEY[=VALUE]
+    #[arg(long, value_name = "FILTER")]
+    filter: Vec<String>,
+}
+
+pub fn image(dirs: &Dirs, args: &ImagePruneArgs) -> Result<u8> {
+    let filters = Filters::parse(&args.common.filter)?;
+    let all = args.all || filters.dangling() == Some(false);
+    let warning = format!("WARNING! This will remove {}.", which(all));
+    if !args.common.force && !confirm(&warning)? {
+        return total(0);
+    }
+    let freed = prune_images(dirs, all, filters)?;
+    total(freed)
+}
+
+pub fn system(dirs: &Dirs, args: &SystemPruneArgs) -> Result<u8> {
+    if args.volumes {
+        return Err(Failure::new("mvm has no named volumes")
+            .hint("leave --volumes out; directories of the host are never removed"));
+    }
+    let filters = Filters::parse(&args.common.filter)?;
+    let warning = format!(
+        "WARNING! This will remove:\n  - all stopped VMs\n  - {}\n  - what pulls left that ended early\n",
+        which(args.all)
+    );
+    if !args.common.force && !confirm(&warning)? {
+        return total(0);
+    }
+    let until = filters
+        .until()
+        .and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+    let vms = match filters.has_labels() {
+        // VMs have none, so none has the right one.
+        true => Freed::default(),
+        false => collect::run(&Vms { dirs, until })?,
+    };
+    collect::run(&RunDirs(dirs))?;
+    if !vms.names.is_empty() {
+        super::print(&format!("Deleted VMs:\n{}\n\n", vms.names.join("\n")))?;
+    }
+    let images = prune_images(dirs, args.all, filters)?;
+    total(vms.bytes + images)
+}
+
+fn which(all: bool) -> &'static str {
+    match all {
+        true => "all images without at least one VM associated to them",
+        false => "all dangling images",
+    }
+}
+
+/// Removes the images, lists them, and gives the bytes freed.
+fn prune_images(dirs: &Dirs, all: bool, filters: Filters) -> Result<u64> {
+    let store = Store::open(&dirs.data)?;
+    let listed = filters.ignoring_dangling().apply(&store, store.images()?)?;
+    let picked: HashSet<_> =
+        listed.into_iter().map(|image| (image.manifest_digest, image.reference)).collect();
+    let mut removed = Removed::default();
+    if !picked.is_empty() {
+        removed = store.remove_unused(all, &collect::usage(dirs)?, |image| {
+            picked.contains(&(image.manifest_digest.clone(), image.reference.clone()))
+        })?;
+    }
+    let freed = collect::run(&Images { dirs, store: &store, scope: Scope::All })?;
+    let mut lines: Vec<String> =
+        removed.untagged.iter().map(|name| format!("untagged: {name}")).collect();
+    let deleted = removed.images.iter().map(ToString::to_string).chain(freed.names);
+    lines.extend(deleted.map(|id| format!("deleted: {id}")));
+    if !lines.is_empty() {
+        super::print(&format!("Deleted Images:\n{}\n\n", lines.join("\n")))?;
+    }
+    Ok(freed.bytes)
+}
+
+fn total(bytes: u64) -> Result<u8> {
+    super::print(&format!("Total reclaimed space: {}\n", format::size(bytes)))?;
+    Ok(0)
+}
+
+/// Asks, as Docker does, whoever is at stdin; silence is a no.
+fn confirm(warning: &str) -> Result<bool> {
+    super::print(&format!("{warning}\nAre you sure you want to continue? [y/N] "))?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(|e| Failure::cannot("read the answer", e))?;
+    Ok(answer.trim().eq_ignore_ascii_case("y"))
+}
