@@ -183,11 +183,10 @@ fn killed_at_any_moment_the_store_is_whole() {
 }
 
 /// Runs and kills one command, checks, and pulls. Whether it ended before.
-fn killed(home: &Path, random: &mut Random, images: &[String]) -> bool {
+fn killed(home: &Path, random: &mut Random, images: &[String], after: Duration) -> bool {
     let args = some_command(random, images);
     let mut child = mvm(home, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // A start takes a few milliseconds, the longest of these commands some 60.
-    std::thread::sleep(Duration::from_micros(2000 + u64::from(random.below(40_000))));
+    std::thread::sleep(after);
     let ended = child.try_wait().unwrap().is_some();
     let _ = child.kill();
     child.wait().unwrap();
