@@ -28,7 +28,7 @@ use registry::{in_path, skip};
 fn home() -> Home {
     let home = Home::new();
     let (shared, own) = (layer("shared", &[3; 400 << 10]), layer("own", b"x"));
-    let mut a = Files::docker("a:1", &[shared.clone()]);
+    let mut a = Files::docker("a:1", std::slice::from_ref(&shared));
     a.edit("manifest.json", |m| m[0]["RepoTags"] = serde_json::json!(["a:1", "a:2"]));
     for files in [a, Files::oci("b:1", &[shared, own])] {
         home.feed(["load"], &files.tar().finish()).ok();

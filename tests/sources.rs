@@ -160,7 +160,9 @@ fn archives_of_buildah() {
     for transport in ["docker-archive", "oci-archive"] {
         let archive = work.path().join(transport).display().to_string();
         buildah(&["push", "-q", "made:1", &format!("{transport}:{archive}:made:1")]);
-        assert_eq!(home.mvm(["load", "-qi", &archive]).ok(), "Loaded image: made:1\n");
+        // Its own name for the image comes with the one that was asked for.
+        let loaded = home.mvm(["load", "-qi", &archive]).ok();
+        assert!(loaded.starts_with("Loaded image: made:1\n"), "{loaded}");
     }
     assert!(home.images().contains(&format!("made:1 sha256:{id}")), "{:?}", home.images());
     home.verify();
@@ -207,7 +209,7 @@ fn what_docker_has_written() {
 #[test]
 fn several_images_of_an_archive() {
     let (one, two) = (layer("one", b"1"), layer("two", b"2"));
-    let mut all = Files::docker("a:1", &[one.clone()]);
+    let mut all = Files::docker("a:1", std::slice::from_ref(&one));
     let more = Files::docker("b:1", &[one, two]);
     let entry = serde_json::from_slice::<serde_json::Value>(&more.0["manifest.json"]).unwrap();
     let manifest = all.0["manifest.json"].clone();

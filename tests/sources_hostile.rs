@@ -10,6 +10,7 @@ mod archive;
 mod plain;
 
 use std::io::Write;
+use std::process::Command;
 
 use archive::{Files, Tar, blob_name, config, layer};
 use plain::Home;
@@ -192,8 +193,7 @@ fn what_is_no_file_in_a_layout() {
         let directory = home.path().join("layout");
         Files::oci("a:1", &layers).write(&directory);
         let pipe = home.path().join("pipe");
-        let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         std::fs::remove_file(directory.join(name)).unwrap();
         let target = if target == "pipe" { pipe.to_str().unwrap() } else { target };
         symlink(target, directory.join(name)).unwrap();

@@ -19,6 +19,8 @@ enum ImageCommand {
     #[command(visible_alias = "list")]
     Ls(images::ImagesArgs),
     Pull(pull::PullArgs),
+    Load(load::LoadArgs),
+    Save(save::SaveArgs),
     #[command(visible_alias = "remove")]
     Rm(rmi::RmiArgs),
     Tag(tag::TagArgs),
@@ -34,6 +36,8 @@ pub fn run(dirs: &Dirs, args: ImageArgs) -> Result<u8> {
     match args.command {
         ImageCommand::Ls(args) => images::run(dirs, args),
         ImageCommand::Pull(args) => on_runtime(pull::run(dirs, args)),
+        ImageCommand::Load(args) => on_runtime(load::run(dirs, args)),
+        ImageCommand::Save(args) => save::run(dirs, &args),
         ImageCommand::Rm(args) => rmi::run(dirs, &args),
         ImageCommand::Tag(args) => tag::run(dirs, &args),
         ImageCommand::Load(args) => on_runtime(load::run(dirs, args)),

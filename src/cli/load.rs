@@ -29,9 +29,16 @@ pub async fn run(dirs: &Dirs, args: LoadArgs) -> Result<u8> {
     options.pull.platform = platform::of_flag(args.platform.as_deref())?;
     options.pull.progress = image::for_stderr(args.quiet);
     let store = Store::open(&dirs.data)?;
-    let said = store.load_all(&LocalSource::archive(args.input), &options).await;
-    let text: String = said?.iter().map(report).collect();
-    super::print(&text)?;
+    let source = LocalSource::archive(args.input);
+    // Those before one that fails are loaded, and said to be.
+    let mut printed = Ok(());
+    let loaded = store.load_all(&source, &options, |image| {
+        if printed.is_ok() {
+            printed = super::print(&report(image));
+        }
+    });
+    loaded.await?;
+    printed?;
     Ok(0)
 }
 

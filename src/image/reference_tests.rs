@@ -3,6 +3,7 @@
 
 use super::ReferenceErrorKind as Kind;
 use super::*;
+use crate::image::digest::Algorithm;
 
 const HEX: &str = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 
@@ -133,4 +134,52 @@ fn serializes_as_one_string() {
     assert_eq!(json, r#""docker.io/library/alpine:latest""#);
     assert_eq!(serde_json::from_str::<Reference>(&json).unwrap(), reference);
     assert!(serde_json::from_str::<Reference>(r#""A B""#).is_err());
+}
+
+#[test]
+fn takes_what_just_fits() {
+    let tag = "t".repeat(128);
+    let path = "a".repeat(255 - "docker.io/library/".len());
+    let digest = format!("sha256:{HEX}");
+    let long = format!("{path}:{tag}@sha512:{HEX}{HEX}");
+    for (text, registry, repository, tagged, pinned) in [
+        (format!("a:{tag}"), "docker.io", "library/a", Some(tag.as_str()), false),
+        (long, "docker.io", &format!("library/{path}"), Some(&tag), true),
+        (format!("[::1]:5000/a:1@{digest}"), "[::1]:5000", "a", Some("1"), true),
+        (format!("h:65535/a/b@{digest}"), "h:65535", "a/b", None, true),
+        ("localhost/a/b/c:_".into(), "localhost", "a/b/c", Some("_"), false),
+        ("LocalHost:1/a".into(), "LocalHost:1", "a", Some("latest"), false),
+        ("127.0.0.1/a:V1.0-RC_1".into(), "127.0.0.1", "a", Some("V1.0-RC_1"), false),
+        ("localhost".into(), "docker.io", "library/localhost", Some("latest"), false),
+        ("a:5000".into(), "docker.io", "library/a", Some("5000"), false),
+    ] {
+        let reference: Reference = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(reference.registry(), registry, "{text}");
+        assert_eq!(reference.repository(), repository, "{text}");
+        assert_eq!((reference.tag(), reference.digest().is_some()), (tagged, pinned), "{text}");
+        assert_eq!(reference.to_string().parse::<Reference>().unwrap(), reference, "{text}");
+    }
+}
+
+#[test]
+fn refuses_what_is_one_too_many() {
+    let path = "a".repeat(256 - "docker.io/library/".len());
+    let digest = format!("sha256:{HEX}");
+    for (text, kind) in [
+        (path, Kind::NameTooLong),
+        (format!("ghcr.io/Owner/app@{digest}"), Kind::Uppercase),
+        (format!("a:@{digest}"), Kind::Tag),
+        (format!("a@{digest}@{digest}"), Kind::Digest(DigestError::Hex(Algorithm::Sha256))),
+        (format!("a@{digest}:1"), Kind::Digest(DigestError::Hex(Algorithm::Sha256))),
+        (format!("a@{}", digest.to_uppercase()), Kind::Digest(DigestError::Algorithm)),
+        (format!("@{digest}"), Kind::Repository),
+        ("a:b/c".into(), Kind::Port),
+        ("[::1]/A".into(), Kind::Uppercase),
+        ("::1/a".into(), Kind::Registry),
+        ("[::1]:/a".into(), Kind::Port),
+        ("a:ü".into(), Kind::Tag),
+    ] {
+        let error = text.parse::<Reference>().expect_err(&text);
+        assert_eq!(error.kind, kind, "{text}");
+    }
 }

@@ -140,7 +140,7 @@ impl Store {
             None => None,
         };
         let registry = Registry::connect(reference, credentials, options.timeouts).await?;
-        let chosen = choose(&registry, reference, options).await?;
+        let chosen = choose(self, &registry, reference, options).await?;
         options.progress.start(reference);
         let (config_body, config) =
             self.configuration(&registry, reference, &chosen.manifest, &options.limits).await?;
@@ -271,6 +271,7 @@ struct Chosen {
 }
 
 async fn choose(
+    store: &Store,
     registry: &Registry,
     reference: &Reference,
     options: &PullOptions,
@@ -299,7 +300,14 @@ async fn choose(
         });
     };
     let offer = &offers[at];
-    let raw = registry.manifest_of(&offer.manifest, limits.manifest_bytes).await?;
+    // A tag that did not move costs no more than the question whether it did.
+    let raw = match store.read_blob(&offer.manifest)? {
+        Some(body) => {
+            let digest = offer.manifest.digest.clone();
+            RawManifest { body: body.into(), digest, content_type: None }
+        }
+        None => registry.manifest_of(&offer.manifest, limits.manifest_bytes).await?,
+    };
     match parse(&raw)? {
         Document::Manifest(manifest) => {
             Ok(Chosen { raw, manifest, platform: offer.platform.clone(), repo_digest })

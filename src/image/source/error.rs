@@ -118,6 +118,12 @@ pub enum SourceError {
         /// Whether one can be asked for by name.
         nameable: bool,
     },
+    /// It was not written again, since the store had it, and turned out damaged.
+    #[error("{what} was damaged in the store, and is removed from it")]
+    Lost {
+        /// The name of the file.
+        what: String,
+    },
     /// What a file system of this host cannot tell.
     #[error("a root directory cannot be read on this system")]
     Unsupported,
@@ -148,6 +154,7 @@ impl SourceError {
             Self::Several { names, .. } => {
                 format!("choose one by :NAME at the end; it has {}", listed(names))
             }
+            Self::Lost { .. } => "load the image again".into(),
             Self::Unfit { .. } => "remove it, or take a copy of the directory without it".into(),
             Self::Limit { .. } => return None,
             Self::Unsupported => "pack it with tar and a tool that makes images of it".into(),

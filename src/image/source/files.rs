@@ -37,7 +37,7 @@ pub fn blob_name(digest: &Digest) -> String {
 /// Reads a small file that must be `blob`.
 pub fn read_blob(files: &dyn Files, name: &str, blob: &Blob, limit: u64) -> Result<Vec<u8>> {
     if blob.size > limit {
-        return Err(Error::TooLarge { what: format!("{name} in {}", files.source_name()), limit });
+        return Err(too_large(files, name, limit));
     }
     let body = files.read(name, limit)?.ok_or_else(|| missing(files, name))?;
     check(files, name, blob, body.len() as u64, || match blob.digest.matches(&body) {
@@ -56,7 +56,7 @@ pub fn check(
     digest: impl FnOnce() -> Digest,
 ) -> Result<()> {
     let source_name = files.source_name().to_owned();
-    let what = name.to_owned();
+    let what = printable(name);
     if size != blob.size {
         let (expected, actual) = (blob.size, size);
         return Err(SourceError::Size { source_name, what, expected, actual }.into());
@@ -70,13 +70,22 @@ pub fn check(
 }
 
 pub fn missing(files: &dyn Files, name: &str) -> Error {
-    let (source_name, what) = (files.source_name().to_owned(), name.to_owned());
+    let (source_name, what) = (files.source_name().to_owned(), printable(name));
     SourceError::Missing { source_name, what }.into()
 }
 
 pub fn damaged(files: &dyn Files, detail: impl Into<String>) -> Error {
     let source_name = files.source_name().to_owned();
     SourceError::Damaged { source_name, detail: detail.into() }.into()
+}
+
+pub fn too_large(files: &dyn Files, name: &str, limit: u64) -> Error {
+    Error::TooLarge { what: format!("{} in {}", printable(name), files.source_name()), limit }
+}
+
+/// A name out of a source, cut short and kept from the terminal's way.
+pub fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 /// The blobs of one image and the files that they are.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 use super::SourceError;
-use super::files::{Files, check, damaged, missing};
+use super::files::{Files, check, damaged, missing, too_large};
 use crate::image::digest::{Algorithm, Digest, Hasher};
 use crate::image::error::{Error, IoContext, Result};
 use crate::image::manifest::Blob;
@@ -74,8 +74,7 @@ impl Files for Layout {
         let read = file.take(limit.saturating_add(1)).read_to_end(&mut body);
         read.at("read", &self.directory.join(name))?;
         if body.len() as u64 > limit {
-            let what = format!("{name} in {}", self.source_name);
-            return Err(Error::TooLarge { what, limit });
+            return Err(too_large(self, name, limit));
         }
         Ok(Some(body))
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::task;
 
 use super::archive::Archive;
-use super::files::{Blobs, Files, blob_name, missing, read_blob};
+use super::files::{Blobs, Files, blob_name, missing, printable, read_blob};
 use super::layout::Layout;
 use super::name::{Kind, LocalSource};
 use super::rootfs::Rootfs;
@@ -74,33 +74,34 @@ impl Store {
     ///
     /// Dropped before its end, or killed, it leaves the store as a pull does.
     pub async fn load_one(&self, source: &LocalSource, options: &LoadOptions) -> Result<Loaded> {
+        self.prepare()?;
         let _lease = self.lease()?;
         let contents = self.open_source(source, options).await?;
         let at = contents.choose(source)?;
         self.take(contents, at, options).await
     }
 
-    /// Takes all images of a source.
+    /// Takes all images of a source, and tells of each when it is in the store.
     pub async fn load_all(
         &self,
         source: &LocalSource,
         options: &LoadOptions,
-    ) -> Result<Vec<Loaded>> {
+        mut tell: impl FnMut(&Loaded),
+    ) -> Result<()> {
+        self.prepare()?;
         // What it brings is not collected before it has a name.
         let _lease = self.lease()?;
         let contents = Arc::new(self.open_source(source, options).await?);
         if contents.len() == 0 {
             return Err(contents.no_image(source));
         }
-        let mut loaded = Vec::with_capacity(contents.len());
         for at in 0..contents.len() {
-            loaded.push(self.take_shared(&contents, at, options).await?);
+            tell(&self.take_shared(&contents, at, options).await?);
         }
-        Ok(loaded)
+        Ok(())
     }
 
     async fn open_source(&self, source: &LocalSource, options: &LoadOptions) -> Result<Contents> {
-        self.prepare()?;
         let (store, source, options) = (self.clone(), source.clone(), options.clone());
         blocking(move || open(&store, &source, &options)).await
     }
@@ -261,8 +262,7 @@ impl Contents {
             Self::Docker(_, listed) => listed.iter().flat_map(|l| l.names()).collect(),
             Self::Dir(_) => Vec::new(),
         };
-        let plain = |name: &&String| name.chars().filter(|c| !c.is_control()).take(300).collect();
-        all.iter().map(plain).collect()
+        all.into_iter().map(|name| printable(name)).collect()
     }
 
     fn manifest(&self, at: usize, options: &LoadOptions) -> Result<Chosen> {

@@ -3,7 +3,7 @@
 //! of them are checked as what comes from a registry is, and become images of
 //! the store like any other.
 
-pub(super) mod archive;
+mod archive;
 mod docker;
 mod error;
 mod files;
@@ -17,3 +17,6 @@ pub use error::SourceError;
 pub(super) use files::blob_name;
 pub use load::{LoadOptions, Loaded};
 pub use name::{LocalSource, Source};
+
+#[cfg(test)]
+mod tests;

@@ -142,3 +142,15 @@ fn an_image_without_a_name_is_listed_once() {
     assert_eq!(names(&index), [("alpine:latest".into(), digest("one"))]);
     assert_eq!(index.manifests[0].repo_digest(), Some(digest("one")));
 }
+
+#[test]
+fn a_tag_takes_the_place_of_no_name() {
+    let mut index = Index::empty();
+    record_unnamed(&mut index, "one");
+    record_unnamed(&mut index, "two");
+    let entry = index.manifests[0].clone();
+    index.tag(&entry, &"mine:1".parse().unwrap());
+    let mut names = names(&index);
+    names.sort();
+    assert_eq!(names, [("<none>".into(), digest("two")), ("mine:1".into(), digest("one"))]);
+}
