@@ -169,11 +169,16 @@ fn killed_at_any_moment_the_store_is_whole() {
             let (mut random, images, survived) = (random.fork(), &images, &survived);
             scope.spawn(move || {
                 let home = tempfile::tempdir().unwrap();
+                let home = home.path();
+                let begun = Instant::now();
+                succeeds(home, &["pull", "-q", &images[0]]);
+                let longest = u32::try_from(begun.elapsed().as_micros()).unwrap();
                 for _ in 0..KILLS / WORKERS {
-                    *survived.lock().unwrap() +=
-                        u32::from(killed(home.path(), &mut random, images));
+                    let after = Duration::from_micros(random.below(longest).into());
+                    let ended = killed(home, &mut random, images, after);
+                    *survived.lock().unwrap() += u32::from(ended);
                 }
-                can_be_emptied(home.path());
+                can_be_emptied(home);
             });
         }
     });
