@@ -112,6 +112,8 @@ fn many_processes_at_once_leave_a_whole_store() {
     let images = three(&lab);
     let mut random = Random::new();
     let home = lab.home.path();
+    // The first of them make the store.
+    fs::remove_dir_all(home.join("data")).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             let (mut random, images) = (random.fork(), &images);

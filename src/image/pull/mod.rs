@@ -135,6 +135,8 @@ impl Store {
         options: &PullOptions,
     ) -> Result<Image> {
         self.prepare()?;
+        // The first pull of all made the place for it just now.
+        let _lease = self.lease()?;
         let credentials = match &options.docker_config {
             Some(file) => auth::credentials(file, reference.registry())?,
             None => None,
