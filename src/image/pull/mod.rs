@@ -155,6 +155,8 @@ impl Store {
         options: &PullOptions,
     ) -> Result<Image> {
         self.prepare()?;
+        // The first pull of all made the place for it just now.
+        let _lease = self.lease()?;
         let registry = Registry::open(reference, &options.access())?;
         if let Some(image) = self.unchanged(&registry, reference, options).await? {
             return Ok(image);
