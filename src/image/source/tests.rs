@@ -6,6 +6,7 @@ use std::io::Write;
 use tokio_util::sync::CancellationToken;
 
 use super::SourceError;
+use super::archive::read::MAX_OPEN;
 use super::archive::{Archive, ArchiveLimits};
 use super::files::Files;
 use crate::image::digest::Digest;
@@ -65,11 +66,12 @@ fn names_are_limited() {
 fn many_large_files() {
     let (home, store) = store();
     let body = |at: u32| [&at.to_le_bytes()[..], &[1; 300 << 10]].concat();
-    let bodies: Vec<(String, Vec<u8>)> = (0..230).map(|at| (format!("f{at}"), body(at))).collect();
+    let bodies: Vec<(String, Vec<u8>)> =
+        (0..MAX_OPEN as u32 + 30).map(|at| (format!("f{at}"), body(at))).collect();
     let files: Vec<(&str, &[u8])> = bodies.iter().map(|(n, b)| (n.as_str(), &b[..])).collect();
     let archive =
         Archive::read(&tar(&files)[..], "it".into(), &store, &ArchiveLimits::default()).unwrap();
-    assert_eq!(unfinished(&home), 200);
+    assert_eq!(unfinished(&home), MAX_OPEN);
     for (name, body) in &bodies {
         let blob = archive.facts(name).unwrap().unwrap().blob;
         assert_eq!(blob, Blob { digest: Digest::of(body), size: body.len() as u64 });

@@ -3,7 +3,7 @@
 //! from a pipe: small files stay in memory, large ones are hashed into the
 //! store's ingest, and what they are good for is decided afterwards.
 
-mod read;
+pub(super) mod read;
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Seek, SeekFrom};

@@ -19,7 +19,7 @@ const SMALL: u64 = 256 << 10;
 const MAX_MEMORY: u64 = 32 << 20;
 /// Unfinished files at a time: each is open. Beyond, a file gets the name of
 /// its digest at once, and is the collector's if no image wants it.
-const MAX_OPEN: usize = 200;
+pub(in crate::image::source) const MAX_OPEN: usize = 100;
 /// Bytes of padding that may follow the archive; tar has 10 KiB, dd more.
 const MAX_BEHIND: u64 = 64 << 20;
 
