@@ -12,6 +12,7 @@ use super::files::Files;
 use crate::image::digest::Digest;
 use crate::image::error::Error;
 use crate::image::manifest::Blob;
+use crate::image::progress::Quiet;
 use crate::image::store::Store;
 
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -33,7 +34,7 @@ fn store() -> (tempfile::TempDir, Store) {
 
 fn read(bytes: &[u8], limits: ArchiveLimits) -> Result<Archive, Error> {
     let (_home, store) = store();
-    Archive::read(bytes, "it".into(), &store, &limits)
+    Archive::read(bytes, "it".into(), &store, &limits, &Quiet)
 }
 
 fn unfinished(home: &tempfile::TempDir) -> usize {
@@ -70,7 +71,8 @@ fn many_large_files() {
         (0..MAX_OPEN as u32 + 30).map(|at| (format!("f{at}"), body(at))).collect();
     let files: Vec<(&str, &[u8])> = bodies.iter().map(|(n, b)| (n.as_str(), &b[..])).collect();
     let archive =
-        Archive::read(&tar(&files)[..], "it".into(), &store, &ArchiveLimits::default()).unwrap();
+        Archive::read(&tar(&files)[..], "it".into(), &store, &ArchiveLimits::default(), &Quiet)
+            .unwrap();
     assert_eq!(unfinished(&home), MAX_OPEN);
     for (name, body) in &bodies {
         let blob = archive.facts(name).unwrap().unwrap().blob;
@@ -88,7 +90,7 @@ fn what_is_not_wanted_goes() {
     let (home, store) = store();
     let bytes = tar(&[("a", &[1; 300 << 10]), ("b", b"small")]);
     let archive =
-        Archive::read(&bytes[..], "it".into(), &store, &ArchiveLimits::default()).unwrap();
+        Archive::read(&bytes[..], "it".into(), &store, &ArchiveLimits::default(), &Quiet).unwrap();
     assert_eq!(unfinished(&home), 1);
     assert_eq!(archive.read("./b", 5).unwrap().unwrap(), b"small");
     assert!(matches!(archive.read("b", 4), Err(Error::TooLarge { .. })));

@@ -17,6 +17,7 @@ use crate::image::compression::{Compression, decompressed};
 use crate::image::digest::Digest;
 use crate::image::error::{Error, IoContext, Result};
 use crate::image::manifest::Blob;
+use crate::image::progress::Progress;
 use crate::image::store::{Store, Unfinished};
 use read::Reading;
 
@@ -76,6 +77,7 @@ impl Archive {
         source_name: String,
         store: &Store,
         limits: &ArchiveLimits,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         let mut archive = Self {
             source_name,
@@ -97,7 +99,9 @@ impl Archive {
             }
             Err(error) => return Err(damaged(&archive, error.to_string())),
         };
-        Reading::new(&mut archive, limits).run(tar)?;
+        let read = Reading::new(&mut archive, limits, progress).run(tar);
+        progress.read();
+        read?;
         Ok(archive)
     }
 
