@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MessageField};
 
+use crate::config::Config;
 use crate::confine::GuestUser;
 use crate::error::{Failure, Result};
 use crate::hypervisor::{
@@ -93,6 +94,7 @@ async fn pull(dirs: &Dirs, spec: &RunSpec, progress: Arc<dyn Progress>) -> Resul
         policy: spec.pull,
         platform: spec.platform.clone(),
         progress,
+        registries: Config::load(&Config::path(&dirs.config))?.registries(),
         ..PullOptions::default()
     };
     let name = match &spec.source {

@@ -382,7 +382,7 @@ fn credentials_of_docker_login_are_used() {
     let home = Home::new();
     let anonymous = home.pull(&name).unwrap_err();
     assert!(matches!(anonymous, Error::Unauthorized { authenticated: false, .. }), "{anonymous:?}");
-    assert!(anonymous.hint().unwrap().contains("docker login"));
+    assert!(anonymous.hint().unwrap().contains("mvm login"));
     let file = home.directory.path().join("config.json");
     let with = |auth: &str| {
         let json = format!(r#"{{"auths":{{"{}":{{"auth":"{auth}"}}}}}}"#, registry.host());

@@ -27,10 +27,12 @@ fn pull_with(
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(home.path()).unwrap();
     let mut options = PullOptions { docker_config: None, ..PullOptions::default() };
+    options.retries.base = Duration::from_millis(1);
     set(&mut options);
     let reference = format!("{}/{name}", server.host()).parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let pulled = runtime.block_on(store.pull(&reference, &options));
+    let cut = matches!(&pulled, Err(Error::Truncated { .. } | Error::Interrupted));
     if pulled.is_err() {
         assert!(store.images().unwrap().is_empty());
         for ingest in ["blobs/ingest", "layers/ingest"] {
@@ -38,6 +40,8 @@ fn pull_with(
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name())
                 .filter(|name| name != "gate.lock")
+                // What was cut off is gone on with; what is wrong is not kept.
+                .filter(|name| !(cut && name.to_string_lossy().ends_with(".partial")))
                 .collect();
             assert!(left.is_empty(), "{ingest}: {left:?}");
         }
@@ -353,12 +357,15 @@ fn what_the_registry_says_of_itself() {
         let mut image = image();
         let text = r#"{"errors":[{"code":"UNAVAILABLE","message":"over\u001b[31m capacity"}]}"#
             .replace(r"\u001b[31m", "");
-        *image.manifest_answer() =
-            Answer::new(status, if status == 204 { "" } else { &text }).header("Retry-After", "30");
+        *image.manifest_answer() = Answer::new(status, if status == 204 { "" } else { &text })
+            .header("Retry-After", "300");
         let error = refused(image);
         assert!(error.to_string().contains(expected), "{error}");
         if status == 429 {
-            assert_eq!(error.hint().unwrap(), "try again after 30 (Retry-After)");
+            assert_eq!(
+                error.hint().unwrap(),
+                "try again in 5m: the registry asks for that (Retry-After)"
+            );
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::{image_inspect, image_verify, images, load, on_runtime, prune, pull, rmi, save, tag};
+use super::{
+    image_inspect, image_verify, images, load, on_runtime, prune, pull, push, rmi, save, tag,
+};
 use crate::error::Result;
 use crate::state::Dirs;
 
@@ -19,8 +21,7 @@ enum ImageCommand {
     #[command(visible_alias = "list")]
     Ls(images::ImagesArgs),
     Pull(pull::PullArgs),
-    Load(load::LoadArgs),
-    Save(save::SaveArgs),
+    Push(push::PushArgs),
     #[command(visible_alias = "remove")]
     Rm(rmi::RmiArgs),
     Tag(tag::TagArgs),
@@ -34,8 +35,7 @@ pub fn run(dirs: &Dirs, args: ImageArgs) -> Result<u8> {
     match args.command {
         ImageCommand::Ls(args) => images::run(dirs, args),
         ImageCommand::Pull(args) => on_runtime(pull::run(dirs, args)),
-        ImageCommand::Load(args) => on_runtime(load::run(dirs, args)),
-        ImageCommand::Save(args) => save::run(dirs, &args),
+        ImageCommand::Push(args) => on_runtime(push::run(dirs, args)),
         ImageCommand::Rm(args) => rmi::run(dirs, &args),
         ImageCommand::Tag(args) => tag::run(dirs, &args),
         ImageCommand::Inspect(args) => image_inspect::inspect(dirs, &args),

@@ -9,10 +9,13 @@ mod image_inspect;
 mod image_verify;
 mod images;
 mod load;
+mod login;
+mod logout;
 mod platform;
 mod prune;
 mod ps;
 mod pull;
+mod push;
 mod rm;
 mod rmi;
 mod run;
@@ -85,6 +88,9 @@ macro_rules! commands {
 commands! {
     "run" => Run(Box<run::RunArgs>),
     "pull" => Pull(pull::PullArgs),
+    "push" => Push(push::PushArgs),
+    "login" => Login(login::LoginArgs),
+    "logout" => Logout(logout::LogoutArgs),
     "images" => Images(images::ImagesArgs),
     "rmi" => Rmi(rmi::RmiArgs),
     "tag" => Tag(tag::TagArgs),
@@ -151,6 +157,7 @@ fn dispatch(command: Command) -> Result<u8> {
     match command {
         Command::Run(args) => on_runtime(run::run(&dirs, *args)),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
+        Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
         Command::Rmi(args) => plain(rmi::run(&dirs, &args)),
         Command::Tag(args) => plain(tag::run(&dirs, &args)),
@@ -158,6 +165,8 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::System(args) => plain(system::run(&dirs, &args)),
         Command::Load(args) => plain(on_runtime(load::run(&dirs, args))),
         Command::Save(args) => plain(save::run(&dirs, &args)),
+        Command::Login(args) => plain(on_runtime(login::run(&dirs, args))),
+        Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),

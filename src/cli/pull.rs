@@ -4,6 +4,7 @@
 use clap::Args;
 
 use super::platform;
+use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::image::{self, LoadOptions, LocalSource, PullOptions, PullPolicy, Source, Store};
 use crate::state::Dirs;
@@ -41,6 +42,7 @@ pub async fn run(dirs: &Dirs, args: PullArgs) -> Result<u8> {
         policy: PullPolicy::Always,
         platform: platform::wanted(args.platform.as_deref())?,
         progress: image::for_stderr(args.quiet),
+        registries: Config::load(&Config::path(&dirs.config))?.registries(),
         ..PullOptions::default()
     };
     let store = Store::open(&dirs.data)?;

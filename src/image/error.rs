@@ -85,21 +85,61 @@ pub enum Error {
     #[error("image {0} not found in the registry")]
     NotFound(Box<Reference>),
     /// The registry wants credentials, or others.
-    #[error("access to {reference} denied by the registry")]
+    #[error("access to {reference} denied by the registry{}", because(.reason))]
     Unauthorized {
         /// What was asked for.
         reference: Box<Reference>,
         /// Whether credentials were sent.
         authenticated: bool,
+        /// The registry's own words.
+        reason: Option<String>,
+    },
+    /// User name and password are not right.
+    #[error("registry {registry} refuses the login{}", because(.reason))]
+    LoginRefused {
+        /// The registry.
+        registry: String,
+        /// Its own words.
+        reason: Option<String>,
+    },
+    /// A login that this program cannot do, or will not.
+    #[error("registry {registry} asks for a login {detail}")]
+    Login {
+        /// The registry.
+        registry: String,
+        /// Of which kind.
+        detail: String,
     },
     /// The file with credentials.
     #[error("cannot use the credentials in {path}: {detail}")]
     Credentials {
-        /// Docker's configuration file.
+        /// Docker's configuration file, or another tool's.
         path: PathBuf,
         /// What is wrong.
         detail: String,
     },
+    /// The program that keeps credentials.
+    #[error("the credential helper {program} {detail}")]
+    Helper {
+        /// `docker-credential-NAME`.
+        program: String,
+        /// What it did.
+        detail: String,
+    },
+    /// A `registries.conf`.
+    #[error("cannot use {path}: {detail}")]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The settings forbid it.
+    #[error("{0} is blocked by the settings of its registry")]
+    Blocked(String),
+    /// A variable that names a proxy.
+    #[error("the proxy in {0} is not a valid URL")]
+    Proxy(String),
     /// No connection.
     #[error("cannot connect to registry {registry}: {detail}")]
     Unreachable {
@@ -142,6 +182,12 @@ pub enum Error {
         registry: String,
         /// What it answered.
         detail: String,
+    },
+    /// A page for people in place of a document.
+    #[error("registry {registry} answered with a web page")]
+    WebPage {
+        /// The registry.
+        registry: String,
     },
     /// The connection ended early, or the blob did.
     #[error("{what} from registry {registry} is cut off: {got} of {expected} bytes")]
@@ -269,23 +315,32 @@ impl Error {
                 return io_hint(Path::new("the image store"), source);
             }
             Self::NotFound(_) => "check the name and the tag".into(),
-            Self::Unauthorized { reference, authenticated: false } => format!(
-                "check the name; if the repository is private, log in with `docker login {}`",
+            Self::Unauthorized { reference, authenticated: false, .. } => format!(
+                "check the name; if the repository is private, log in with `mvm login {}`",
                 reference.registry()
             ),
-            Self::Unauthorized { reference, authenticated: true } => format!(
-                "check the name, or log in again with `docker login {}`",
+            Self::Unauthorized { reference, authenticated: true, .. } => format!(
+                "check the name, or log in again with `mvm login {}`",
                 reference.registry()
             ),
+            Self::LoginRefused { .. } => "check the user name and the password or token".into(),
+            Self::Helper { .. } => "Docker's config.json names it in credsStore or credHelpers".into(),
+            Self::WebPage { .. } => {
+                "this is no registry, or a proxy or the login of a network answers in its place".into()
+            }
+            Self::Blocked(_) => "config.toml or registries.conf says `blocked`".into(),
+            Self::Proxy(_) => "a proxy is named like http://proxy.example.com:3128".into(),
             Self::Unreachable { registry, .. } => {
                 format!("check that {registry} is right and running, and the network")
             }
             Self::Tls { .. } => {
-                "mvm speaks HTTPS to every registry but those on this machine; check the certificate".into()
+                "check the certificate; an authority of its own belongs into certs.d or, as `ca`, into \
+                 config.toml (docs/REGISTRIES.md)"
+                    .into()
             }
             Self::Timeout(_) | Self::Truncated { .. } => "try again; what is complete is kept".into(),
             Self::TooManyRequests { retry_after: Some(after), .. } => {
-                format!("try again after {after} (Retry-After)")
+                format!("try again in {after}: the registry asks for that (Retry-After)")
             }
             Self::TooManyRequests { .. } => "try again later, or log in".into(),
             Self::NoPlatform { available, .. } if !available.is_empty() => {
@@ -301,6 +356,11 @@ impl Error {
             _ => return None,
         })
     }
+}
+
+/// `: WORDS`, if there are any.
+fn because(reason: &Option<String>) -> String {
+    reason.as_ref().map(|words| format!(": {words}")).unwrap_or_default()
 }
 
 fn io_hint(path: &Path, error: &io::Error) -> Option<String> {

@@ -2,11 +2,30 @@
 //! Image manifests and indexes, OCI and Docker schema 2, reduced to what a pull
 //! needs and checked on the way in. Everything a registry says passes here.
 
-use oci_client::manifest as media;
 use serde::Deserialize;
 
 use super::digest::Digest;
 use super::platform::Platform;
+
+/// Media types (OCI image-spec, media-types.md; Docker's image manifest,
+/// version 2, schema 2).
+pub mod media {
+    pub const OCI_IMAGE_INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+    pub const OCI_IMAGE_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+    pub const IMAGE_MANIFEST_LIST_MEDIA_TYPE: &str =
+        "application/vnd.docker.distribution.manifest.list.v2+json";
+    pub const IMAGE_MANIFEST_MEDIA_TYPE: &str =
+        "application/vnd.docker.distribution.manifest.v2+json";
+    pub const IMAGE_CONFIG_MEDIA_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+    pub const IMAGE_DOCKER_CONFIG_MEDIA_TYPE: &str =
+        "application/vnd.docker.container.image.v1+json";
+    pub const IMAGE_LAYER_MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
+    pub const IMAGE_LAYER_GZIP_MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+    pub const IMAGE_DOCKER_LAYER_TAR_MEDIA_TYPE: &str =
+        "application/vnd.docker.image.rootfs.diff.tar";
+    pub const IMAGE_DOCKER_LAYER_GZIP_MEDIA_TYPE: &str =
+        "application/vnd.docker.image.rootfs.diff.tar.gzip";
+}
 
 /// Docker's layer type with zstd: never registered, but pushed by its tools.
 const DOCKER_LAYER_ZSTD: &str = "application/vnd.docker.image.rootfs.diff.tar.zstd";
@@ -314,7 +333,7 @@ mod tests {
         assert!(matches!(refused(&chart, None), ManifestError::Artifact(_)));
         let foreign = manifest(
             media::IMAGE_CONFIG_MEDIA_TYPE,
-            media::IMAGE_LAYER_NONDISTRIBUTABLE_GZIP_MEDIA_TYPE,
+            "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
         );
         assert!(matches!(refused(&foreign, None), ManifestError::ForeignLayer(_)));
         let unknown = manifest(media::IMAGE_CONFIG_MEDIA_TYPE, "application/x-7z");

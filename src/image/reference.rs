@@ -78,21 +78,26 @@ impl Reference {
     /// Whether the registry is this very machine, which is spoken to in plain
     /// HTTP, as Docker does.
     pub fn is_loopback(&self) -> bool {
-        let host = host_of(&self.registry);
-        let v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        match v6 {
-            Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
-            None => {
-                host.eq_ignore_ascii_case("localhost")
-                    || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-            }
-        }
+        is_loopback_host(&self.registry)
     }
 
     fn with_name(&self, name: &str) -> String {
         let tag = self.tag.iter().map(|tag| format!(":{tag}"));
         let digest = self.digest.iter().map(|digest| format!("@{digest}"));
         std::iter::once(name.to_owned()).chain(tag).chain(digest).collect()
+    }
+}
+
+/// Whether `HOST[:PORT]` is this very machine, by its looks.
+pub(super) fn is_loopback_host(registry: &str) -> bool {
+    let host = host_of(registry);
+    let v6 = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match v6 {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
+        None => {
+            host.eq_ignore_ascii_case("localhost")
+                || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        }
     }
 }
 

@@ -4,31 +4,32 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::convert::{Conversion, LocalBlob, Piece, Pieces};
-use super::{Limits, PullOptions, wrong_digest};
+use super::{Limits, PullOptions};
 use crate::image::digest::{Algorithm, Digest, Hasher};
 use crate::image::error::{Error, IoContext, Result};
 use crate::image::manifest::Blob;
 use crate::image::progress::{LayerEvent, Progress};
-use crate::image::registry::Registry;
-use crate::image::store::{Store, Unfinished};
+use crate::image::registry::{Registry, Start, wrong_digest};
+use crate::image::store::{Partial, Store};
 
 /// Layers in flight, as many as Docker's default.
 const CONCURRENT: usize = 3;
 /// Chunks of the network (16 KiB, seldom more) between two stages.
 const QUEUE: usize = 32;
+/// Bytes of a partial blob handed on at a time.
+const REREAD: usize = 128 << 10;
 
 /// Where blobs come from that the store has not.
 #[derive(Clone)]
@@ -112,23 +113,34 @@ impl Layer {
             turn = shared.turn.acquire() => turn.map_err(|_| Error::Interrupted)?,
             () = shared.stop.cancelled() => return Err(Error::Interrupted),
         };
-        let has_blob = shared.store.has_blob(&self.blob);
-        let has_image = shared.store.has_layer(&self.diff_id);
-        let event = match (has_blob, has_image) {
-            (true, true) => LayerEvent::Exists,
-            (true, false) if self.convert_local().await? => LayerEvent::Done,
+        if self.state() == (true, true) {
+            shared.progress.layer(&self.blob.digest, LayerEvent::Exists);
+            return Ok(());
+        }
+        let ingest = shared.store.blob_ingest();
+        let partial = tokio::select! {
+            partial = Partial::claim(&ingest, &self.blob.digest) => partial?,
+            () = shared.stop.cancelled() => return Err(Error::Interrupted),
+        };
+        // Another pull may have been at it until now.
+        match self.state() {
+            (true, true) => {}
+            (true, false) if self.convert_local().await? => {}
             // A disk image without its blob is of use to run, but the blob store
             // promises whole images to other tools.
-            _ => {
-                match &shared.origin {
-                    Origin::Registry(registry) => self.download(registry, !has_image).await?,
-                    Origin::Local(blobs) => self.bring(blobs.clone(), !has_image).await?,
-                }
-                LayerEvent::Done
-            }
-        };
-        shared.progress.layer(&self.blob.digest, event);
+            (_, has_image) => match &shared.origin {
+                Origin::Registry(registry) => self.download(registry, partial, !has_image).await?,
+                Origin::Local(blobs) => self.bring(blobs.clone(), !has_image).await?,
+            },
+        }
+        shared.progress.layer(&self.blob.digest, LayerEvent::Done);
         Ok(())
+    }
+
+    /// Whether the store has the blob, and the disk image.
+    fn state(&self) -> (bool, bool) {
+        let store = &self.shared.store;
+        (store.has_blob(&self.blob), store.has_layer(&self.diff_id))
     }
 
     fn conversion(&self) -> Conversion {
@@ -173,47 +185,127 @@ impl Layer {
         }
     }
 
-    async fn download(&self, registry: &Registry, convert: bool) -> Result<()> {
+    /// Downloads the blob, or what is missing of it. Bytes with a wrong digest
+    /// are fetched once more, if there is reason to hope: the first ones came
+    /// with an earlier pull, or there is another place.
+    async fn download(
+        &self,
+        registry: &Registry,
+        mut partial: Partial,
+        convert: bool,
+    ) -> Result<()> {
+        let mut start = Start { offset: partial.length()?, place: 0 };
+        if start.offset > self.blob.size {
+            start.offset = 0;
+        }
+        let mut last = false;
+        loop {
+            partial.cut(start.offset)?;
+            let transferred = self.transfer(registry, partial, start, convert).await;
+            partial = transferred.partial?;
+            match (transferred.result, transferred.next_place) {
+                (Err(error @ Error::WrongDigest { .. }), next) if !last => {
+                    start.place = match (start.offset, next) {
+                        (1.., _) => start.place,
+                        (0, Some(next)) => next,
+                        (0, None) => return keep_if_good(partial, Err(error)),
+                    };
+                    tracing::warn!("{error}; fetching it once more");
+                    (start.offset, last) = (0, true);
+                }
+                (result, _) => return keep_if_good(partial, result),
+            }
+        }
+    }
+
+    /// One attempt at all that is missing.
+    async fn transfer(
+        &self,
+        registry: &Registry,
+        partial: Partial,
+        start: Start,
+        convert: bool,
+    ) -> Transferred {
         let shared = &self.shared;
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let mut reader = registry.blob(&self.blob, "layer", start);
         let storing = Storing {
             blob: self.blob.clone(),
-            registry: registry.host(),
+            registry: Arc::default(),
             store: shared.store.clone(),
+            stop: shared.stop.clone(),
             conversion: convert.then(|| self.conversion()),
         };
-        let total = self.blob.size;
-        shared.progress.layer(&self.blob.digest, LayerEvent::Downloading { current: 0, total });
-        let mut stream = tokio::select! {
-            stream = registry.blob(&self.blob, "layer") => stream?,
-            () = shared.stop.cancelled() => return Err(Error::Interrupted),
-        };
-        let storing = blocking(move || storing.run(receiver));
+        let (total, host) = (self.blob.size, storing.registry.clone());
+        let told = |current| LayerEvent::Downloading { current, total };
+        shared.progress.layer(&self.blob.digest, told(start.offset));
+        let storing = task::spawn_blocking(move || {
+            let mut partial = partial;
+            let result = storing.run(&mut partial, start.offset, receiver);
+            (partial, result)
+        });
         // Dropping the sender without an end tells that there is none.
+        let incoming = &mut reader;
         let feeding = async move {
-            let mut current = 0;
+            let mut current = start.offset;
             loop {
                 let chunk = tokio::select! {
-                    chunk = stream.next() => chunk,
+                    chunk = incoming.next() => chunk?,
                     () = shared.stop.cancelled() => return Err(Error::Interrupted),
                 };
                 let Some(chunk) = chunk else { break };
-                let chunk = chunk?;
                 current += chunk.len() as u64;
                 // Nobody receives once storing has failed, and that says why.
                 if sender.send(Piece::Data(chunk)).await.is_err() {
                     return Ok(());
                 }
-                shared
-                    .progress
-                    .layer(&self.blob.digest, LayerEvent::Downloading { current, total });
+                shared.progress.layer(&self.blob.digest, told(current));
             }
+            let _ = host.set(incoming.host().to_owned());
             let _ = sender.send(Piece::End).await;
             Ok(())
         };
         let (fed, stored) = futures::join!(feeding, storing);
-        fed.and(stored)
+        let next_place = reader.next_place();
+        match stored {
+            Ok((partial, stored)) => {
+                Transferred { partial: Ok(partial), result: fed.and(stored), next_place }
+            }
+            Err(error) => {
+                let lost = Error::Worker(error.to_string());
+                Transferred { partial: Err(lost), result: Ok(()), next_place }
+            }
+        }
     }
+}
+
+/// How an attempt ended.
+struct Transferred {
+    partial: Result<Partial>,
+    result: Result<()>,
+    /// Where else the blob could be had.
+    next_place: Option<usize>,
+}
+
+/// What came of a blob stays for the next pull if only the connection failed.
+fn keep_if_good(mut partial: Partial, result: Result<()>) -> Result<()> {
+    let cut = |error: &Error| {
+        matches!(
+            error,
+            Error::Truncated { .. }
+                | Error::Timeout(_)
+                | Error::Unreachable { .. }
+                | Error::Protocol { .. }
+                | Error::TooManyRequests { .. }
+                | Error::Unauthorized { .. }
+                | Error::LoginRefused { .. }
+                | Error::Interrupted
+        )
+    };
+    if result.as_ref().is_err_and(|error| !cut(error)) {
+        partial.spoil();
+    }
+    result
 }
 
 /// Runs on a thread that may block.
@@ -226,19 +318,27 @@ async fn blocking<T: Send + 'static>(
 /// The thread that writes a blob, and hands it on to be converted.
 struct Storing {
     blob: Blob,
-    registry: String,
+    /// Who served it, known at its end.
+    registry: Arc<OnceLock<String>>,
     store: Store,
+    stop: CancellationToken,
     conversion: Option<Conversion>,
 }
 
 impl Storing {
-    /// Takes pieces to the end. A wrong digest is found before anything that
-    /// follows from it, such as a tar that makes no sense.
-    fn run(mut self, mut pieces: mpsc::Receiver<Piece>) -> Result<()> {
-        let unfinished = self.store.blob_ingest().create()?;
+    /// Takes what is there already, and pieces to the end. A wrong digest is
+    /// found before anything that follows from it, such as a tar that makes no
+    /// sense.
+    fn run(
+        mut self,
+        partial: &mut Partial,
+        there: u64,
+        mut pieces: mpsc::Receiver<Piece>,
+    ) -> Result<()> {
+        let path = self.store.blob_path(&self.blob.digest);
         let Some(conversion) = self.conversion.take() else {
-            self.receive(&mut pieces, &unfinished, |_| {})?;
-            return unfinished.persist(&self.store.blob_path(&self.blob.digest));
+            self.receive(&mut pieces, partial, there, |_| {})?;
+            return partial.persist(&path);
         };
         let diff_id = conversion.diff_id.clone();
         let (sender, receiver) = sync_channel(QUEUE);
@@ -247,29 +347,35 @@ impl Storing {
             let sender: SyncSender<Piece> = sender;
             // A conversion that failed takes no more; the blob is verified all
             // the same, to know whose fault it was.
-            let received = self.receive(&mut pieces, &unfinished, |piece| drop(sender.send(piece)));
+            let pass_on = |piece| drop(sender.send(piece));
+            let received = self.receive(&mut pieces, partial, there, pass_on);
             drop(sender);
             (received, converting.join())
         });
         received?;
         let (image, summary) =
             converted.map_err(|_| Error::Worker("the conversion panicked".into()))??;
-        unfinished.persist(&self.store.blob_path(&self.blob.digest))?;
+        partial.persist(&path)?;
         self.store.put_layer(&diff_id, image, &summary)
     }
 
     fn receive(
         &self,
         pieces: &mut mpsc::Receiver<Piece>,
-        unfinished: &Unfinished,
+        partial: &Partial,
+        there: u64,
         pass_on: impl Fn(Piece),
     ) -> Result<()> {
         let mut hasher = Hasher::new(self.blob.digest.algorithm());
+        self.reread(partial, there, |bytes| {
+            hasher.update(&bytes);
+            pass_on(Piece::Data(bytes));
+        })?;
         loop {
             match pieces.blocking_recv() {
                 Some(Piece::Data(bytes)) => {
                     let bytes: Bytes = bytes;
-                    unfinished.file().write_all(&bytes).at("write", unfinished.path())?;
+                    partial.file().write_all(&bytes).at("write", partial.path())?;
                     hasher.update(&bytes);
                     pass_on(Piece::Data(bytes));
                 }
@@ -279,9 +385,28 @@ impl Storing {
         }
         let actual = hasher.finish();
         if actual != self.blob.digest {
-            return Err(wrong_digest(self.registry.clone(), "layer", &self.blob.digest, &actual));
+            let registry = self.registry.get().map_or("", String::as_str);
+            return Err(wrong_digest(registry, "layer", &self.blob.digest, &actual));
         }
         pass_on(Piece::End);
+        Ok(())
+    }
+
+    /// Hands on the first `there` bytes of the file, and leaves it at their end.
+    fn reread(&self, partial: &Partial, there: u64, mut hand_on: impl FnMut(Bytes)) -> Result<()> {
+        let mut file = partial.file();
+        file.seek(SeekFrom::Start(0)).at("read", partial.path())?;
+        let mut left = there;
+        while left > 0 {
+            if self.stop.is_cancelled() {
+                return Err(Error::Interrupted);
+            }
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(REREAD);
+            let mut buffer = vec![0; length];
+            file.read_exact(&mut buffer).at("read", partial.path())?;
+            left -= length as u64;
+            hand_on(buffer.into());
+        }
         Ok(())
     }
 }

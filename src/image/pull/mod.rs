@@ -8,18 +8,16 @@ mod layers;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::StreamExt;
-
-use super::auth::{self, docker_config_file};
+use super::auth::{self, Credentials, docker_config_file};
 use super::config::ConfigDocument;
 use super::digest::Digest;
-use super::error::{Error, Result};
+use super::error::{Error, IoContext, Result};
 use super::layer;
 use super::manifest::{Blob, Document, Manifest, ManifestError, Offer};
 use super::platform::Platform;
-use super::progress::{Progress, Quiet};
+use super::progress::{LayerEvent, Progress, Quiet};
 use super::reference::Reference;
-use super::registry::{RawManifest, Registry, Timeouts};
+use super::registry::{self, Access, RawManifest, Registries, Registry, Retries, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
 pub(super) use convert::{Conversion, LocalBlob};
 pub(super) use layers::{LocalBlobs, Origin};
@@ -79,7 +77,12 @@ pub struct PullOptions {
     pub limits: Limits,
     /// How long to wait.
     pub timeouts: Timeouts,
-    /// The file with credentials; the default is Docker's.
+    /// How often to try.
+    pub retries: Retries,
+    /// What the user wants of each registry.
+    pub registries: Registries,
+    /// Docker's configuration file, which holds credentials. Without it there
+    /// are none, those of other tools (`auth::files`) included.
     pub docker_config: Option<PathBuf>,
 }
 
@@ -91,7 +94,22 @@ impl Default for PullOptions {
             progress: Arc::new(Quiet),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            retries: Retries::default(),
+            registries: Registries::default(),
             docker_config: docker_config_file(),
+        }
+    }
+}
+
+impl PullOptions {
+    /// How to talk to registries.
+    pub(super) fn access(&self) -> Access {
+        let docker = self.docker_config.as_deref();
+        Access {
+            credentials: docker.map(auth::files).unwrap_or_default(),
+            registries: self.registries.clone(),
+            timeouts: self.timeouts,
+            retries: self.retries,
         }
     }
 }
@@ -135,11 +153,10 @@ impl Store {
         options: &PullOptions,
     ) -> Result<Image> {
         self.prepare()?;
-        let credentials = match &options.docker_config {
-            Some(file) => auth::credentials(file, reference.registry())?,
-            None => None,
-        };
-        let registry = Registry::connect(reference, credentials, options.timeouts).await?;
+        let registry = Registry::open(reference, &options.access())?;
+        if let Some(image) = self.unchanged(&registry, reference, options).await? {
+            return Ok(image);
+        }
         let chosen = choose(self, &registry, reference, options).await?;
         options.progress.start(reference);
         let (config_body, config) =
@@ -210,6 +227,42 @@ impl Store {
         Ok(new)
     }
 
+    /// The image of the store, if it is whole, what is wanted, and what the
+    /// registry has under that name. Asks for no more than a digest.
+    async fn unchanged(
+        &self,
+        registry: &Registry,
+        reference: &Reference,
+        options: &PullOptions,
+    ) -> Result<Option<Image>> {
+        let wanted = options.platform.clone().unwrap_or_else(Platform::host);
+        let Ok(image) = self.find(reference) else { return Ok(None) };
+        let Some(digest) = image.repo_digest.clone() else { return Ok(None) };
+        let blobs = self.blobs_of(&image)?;
+        if !image.platform.serves(&wanted) || !blobs.iter().all(|blob| self.has_blob(blob)) {
+            return Ok(None);
+        }
+        if registry.current_digest().await != Some(digest.clone()) {
+            return Ok(None);
+        }
+        options.progress.start(reference);
+        for blob in &blobs {
+            options.progress.layer(&blob.digest, LayerEvent::Exists);
+        }
+        options.progress.finish(reference, &digest, false);
+        Ok(Some(image))
+    }
+
+    /// The layers of an image as they are transferred.
+    fn blobs_of(&self, image: &Image) -> Result<Vec<Blob>> {
+        let path = self.blob_path(&image.manifest_digest);
+        let body = std::fs::read(&path).at("read", &path)?;
+        match Document::parse(&body, None, usize::MAX) {
+            Ok(Document::Manifest(manifest)) => Ok(manifest.layers),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// The configuration, from the store if it is there.
     async fn configuration(
         &self,
@@ -225,12 +278,21 @@ impl Store {
         }
         let body = match self.read_blob(blob)? {
             Some(body) => body,
-            None => download(registry, blob, "configuration").await?,
+            None => registry.small_blob(blob, "configuration").await?,
         };
         let config = ConfigDocument::parse(&body, manifest.layers.len())
             .map_err(|source| Error::Config { reference: reference.to_string().into(), source })?;
         Ok((body, config))
     }
+}
+
+/// Whether a registry takes a user name and a password. Keeps nothing.
+pub async fn verify_login(
+    registry: &str,
+    credentials: Credentials,
+    options: &PullOptions,
+) -> Result<()> {
+    registry::verify_login(registry, credentials, &options.access()).await
 }
 
 /// Whether the image is for the platform that was asked for, if one was.
@@ -327,26 +389,4 @@ pub(super) fn available(offers: Vec<Offer>) -> Vec<Platform> {
     // A hostile index lists thousands.
     platforms.truncate(32);
     platforms
-}
-
-/// A small blob, verified.
-async fn download(registry: &Registry, blob: &Blob, what: &'static str) -> Result<Vec<u8>> {
-    let mut stream = registry.blob(blob, what).await?;
-    let mut body = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        body.extend_from_slice(&chunk?);
-    }
-    if !blob.digest.matches(&body) {
-        return Err(wrong_digest(registry.host(), what, &blob.digest, &Digest::of(&body)));
-    }
-    Ok(body)
-}
-
-fn wrong_digest(registry: String, what: &str, expected: &Digest, actual: &Digest) -> Error {
-    Error::WrongDigest {
-        registry,
-        what: what.to_owned(),
-        expected: expected.to_string(),
-        actual: actual.to_string(),
-    }
 }

@@ -1,80 +1,99 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a registry, `oci-client` and the HTTP library say when they fail, told
-//! as errors of this module. The causes lie deep in chains of wrappers.
+//! What a registry and the HTTP library say when they fail, told as errors of
+//! this module. The causes lie deep in chains of wrappers.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
-use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 
+use super::retry::{Again, Failed, retry_after};
 use crate::image::error::Error;
 use crate::image::reference::Reference;
 
-/// Translates an error of `oci-client`.
-pub fn oci_error(reference: &Reference, authenticated: bool, error: OciDistributionError) -> Error {
-    use OciDistributionError as Oci;
-    let registry = reference.registry().to_owned();
-    let unauthorized =
-        || Error::Unauthorized { reference: Box::new(reference.clone()), authenticated };
-    match error {
-        Oci::RequestError(error) => http_error(reference, &error),
-        Oci::UnauthorizedError { .. } | Oci::AuthenticationFailure(_) => unauthorized(),
-        Oci::RegistryError { envelope, .. } => {
-            let Some(first) = envelope.errors.first() else {
-                return Error::Protocol { registry, detail: "an error without a reason".into() };
-            };
-            match first.code {
-                OciErrorCode::Unauthorized | OciErrorCode::Denied => unauthorized(),
-                OciErrorCode::Toomanyrequests => {
-                    Error::TooManyRequests { registry, retry_after: None }
-                }
-                _ => Error::Protocol {
-                    registry,
-                    detail: format!("{:?}: {}", first.code, printable(&first.message)),
-                },
-            }
-        }
-        Oci::ServerError { code: 403, .. } => unauthorized(),
-        Oci::ServerError { code: 429, .. } => {
-            Error::TooManyRequests { registry, retry_after: None }
-        }
-        Oci::ServerError { code, .. } => {
-            let status = StatusCode::from_u16(code).map_or(code.to_string(), |s| s.to_string());
-            Error::Protocol { registry, detail: status }
-        }
-        Oci::RegistryTokenDecodeError(_) => {
-            Error::Protocol { registry, detail: "the login with something that is no token".into() }
-        }
-        other => Error::Protocol { registry, detail: printable(&other.to_string()) },
-    }
-}
-
 /// Translates an error of the HTTP library by what lies at its root.
-pub fn http_error(reference: &Reference, error: &reqwest::Error) -> Error {
-    let registry = reference.registry().to_owned();
-    let root = root_cause(error);
+pub fn http_error(registry: &str, error: &reqwest::Error) -> Failed {
+    let registry = registry.to_owned();
+    let root = printable(&root_cause(error));
     if error.is_timeout() {
-        return Error::Timeout(registry);
-    }
-    if error.is_redirect() {
-        return Error::Redirect { registry, detail: "in circles".into() };
+        return Failed::for_now(Error::Timeout(registry));
     }
     if let Some(tls) = find::<rustls::Error>(error) {
-        return Error::Tls { registry, detail: printable(&tls.to_string()) };
+        let detail = printable(&tls.to_string());
+        return Failed::finally(Error::Tls { registry, detail });
     }
     if error.is_builder() {
-        return Error::Tls { registry, detail: printable(&root) };
+        return Failed::finally(Error::Tls { registry, detail: root });
     }
     if error.is_connect() {
-        return Error::Unreachable { registry, detail: printable(&root) };
+        let told = find::<std::io::Error>(error).map(std::io::Error::kind);
+        // A name that nobody knows and a port where nobody listens are more
+        // often mistakes than moments.
+        let again = match told {
+            Some(std::io::ErrorKind::ConnectionRefused) => Again::Briefly,
+            _ if error_text_has(error, "dns error") => Again::Briefly,
+            _ => Again::Soon,
+        };
+        return Failed { error: Error::Unreachable { registry, detail: root }, again };
     }
-    Error::Protocol { registry, detail: format!("with a broken stream: {}", printable(&root)) }
+    let unreadable = find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse);
+    let detail = match unreadable {
+        true => format!("with something that is no HTTP: {root}"),
+        false => format!("with a broken stream: {root}"),
+    };
+    let again = if unreadable { Again::No } else { Again::Soon };
+    Failed { error: Error::Protocol { registry, detail }, again }
 }
 
-/// Whether the stream failed because the other side stopped sending.
-pub fn ended(error: &std::io::Error) -> bool {
-    find::<DigestError>(error).is_some()
-        || find::<reqwest::Error>(error).is_some_and(|error| !error.is_timeout())
+/// Translates a status that is not the one hoped for.
+pub fn refusal(
+    registry: &str,
+    reference: Option<&Reference>,
+    authenticated: bool,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Failed {
+    let (registry, after) = (registry.to_owned(), retry_after(headers));
+    let again = after.map_or(Again::Soon, Again::After);
+    match (status, reference) {
+        (StatusCode::TOO_MANY_REQUESTS, _) => {
+            let retry_after = after.map(words);
+            Failed { error: Error::TooManyRequests { registry, retry_after }, again }
+        }
+        (StatusCode::NOT_FOUND, Some(reference)) => {
+            Failed::finally(Error::NotFound(Box::new(reference.clone())))
+        }
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, Some(reference)) => {
+            let reference = Box::new(reference.clone());
+            let reason = message(body);
+            Failed::finally(Error::Unauthorized { reference, authenticated, reason })
+        }
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, None) => {
+            Failed::finally(Error::LoginRefused { registry, reason: message(body) })
+        }
+        (status, _) if status.is_redirection() => {
+            Failed::finally(Error::Redirect { registry, detail: "to nowhere".into() })
+        }
+        (status, _) => {
+            let said = message(body).map(|text| format!(": {text}")).unwrap_or_default();
+            let detail = format!("{status}{said}");
+            let momentary = status == StatusCode::REQUEST_TIMEOUT
+                || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED);
+            let (detail, again) = match (momentary, after) {
+                (true, Some(after)) => (format!("{detail} (for {})", words(after)), again),
+                (true, None) => (detail, again),
+                (false, _) => (detail, Again::No),
+            };
+            Failed { error: Error::Protocol { registry, detail }, again }
+        }
+    }
+}
+
+/// Whole seconds, as a person reads them.
+fn words(duration: Duration) -> String {
+    humantime::format_duration(Duration::from_secs(duration.as_secs().max(1))).to_string()
 }
 
 /// The first error of type `E` in the chain that starts at `error`.
@@ -93,6 +112,17 @@ pub fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> O
     None
 }
 
+fn error_text_has(error: &(dyn StdError + 'static), words: &str) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.to_string().contains(words) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -104,7 +134,9 @@ fn root_cause(error: &(dyn StdError + 'static)) -> String {
 /// The first message of an error answer (distribution-spec, "Error Codes").
 pub fn message(body: &[u8]) -> Option<String> {
     let envelope: serde_json::Value = serde_json::from_slice(body).ok()?;
-    Some(printable(envelope.get("errors")?.get(0)?.get("message")?.as_str()?))
+    let first = envelope.get("errors")?.get(0)?;
+    let text = |key| first.get(key).and_then(serde_json::Value::as_str).filter(|t| !t.is_empty());
+    Some(printable(text("message").or_else(|| text("code"))?))
 }
 
 /// A stranger's words, short and without control characters.

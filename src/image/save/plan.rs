@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 
-use oci_client::manifest as media;
+use crate::image::manifest::media;
 use serde_json::{Value, json};
 
 use super::{SaveFormat, Saved, incomplete};

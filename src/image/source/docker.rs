@@ -13,11 +13,11 @@ use super::files::{Files, check, damaged, missing};
 use crate::image::compression::Compression;
 use crate::image::digest::Digest;
 use crate::image::error::{Error, Result};
+use crate::image::manifest::media;
 use crate::image::manifest::{Blob, Document, Manifest, ManifestError};
 use crate::image::pull::Limits;
 use crate::image::reference::Reference;
 use crate::image::registry::RawManifest;
-use oci_client::manifest as media;
 
 /// Images of one archive.
 const MAX_IMAGES: usize = 1000;

@@ -174,7 +174,7 @@ impl Entry {
 
 impl Index {
     fn empty() -> Self {
-        let media_type = oci_client::manifest::OCI_IMAGE_INDEX_MEDIA_TYPE.into();
+        let media_type = crate::image::manifest::media::OCI_IMAGE_INDEX_MEDIA_TYPE.into();
         let rest = Map::from_iter([("mediaType".to_owned(), Value::String(media_type))]);
         Self { schema_version: 2, manifests: Vec::new(), rest }
     }

@@ -11,7 +11,7 @@ fn record(index: &mut Index, name: &str, manifest: &str) -> bool {
     let reference: Reference = name.parse().unwrap();
     let digest = digest(manifest);
     index.record(&Record {
-        media_type: oci_client::manifest::OCI_IMAGE_MEDIA_TYPE,
+        media_type: crate::image::manifest::media::OCI_IMAGE_MEDIA_TYPE,
         digest: &digest,
         size: 1,
         platform: &Platform::host(),
@@ -28,7 +28,7 @@ fn record(index: &mut Index, name: &str, manifest: &str) -> bool {
 fn record_unnamed(index: &mut Index, manifest: &str) -> bool {
     let digest = digest(manifest);
     index.record(&Record {
-        media_type: oci_client::manifest::OCI_IMAGE_MEDIA_TYPE,
+        media_type: crate::image::manifest::media::OCI_IMAGE_MEDIA_TYPE,
         digest: &digest,
         size: 1,
         platform: &Platform::host(),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fs4::{FileExt, TryLockError};
 
+use super::partial;
 use crate::image::error::{IoContext, Result};
 use crate::sys;
 
@@ -41,11 +42,15 @@ impl Ingest {
     /// whose writer lives is locked, whatever its process number.
     pub fn prepare(&self) -> Result<()> {
         sys::create_private_dir_all(&self.directory).at("create", &self.directory)?;
-        let part = |path: &Path| path.extension().is_some_and(|extension| extension == "part");
-        for path in self.dead()?.unwrap_or_default().into_iter().filter(|path| part(path)) {
-            tracing::debug!(path = %path.display(), "removing what a dead process left");
-            // Another cleaner may have been faster.
-            let _ = fs::remove_file(&path);
+        for path in self.dead()?.unwrap_or_default() {
+            let extension = path.extension().unwrap_or_default();
+            if extension == "part" {
+                tracing::debug!(path = %path.display(), "removing what a dead process left");
+                // Another cleaner may have been faster.
+                let _ = fs::remove_file(&path);
+            } else if extension == partial::EXTENSION {
+                partial::remove_stale(&path, partial::MAX_AGE);
+            }
         }
         Ok(())
     }
@@ -74,6 +79,11 @@ impl Ingest {
             }
         }
         Ok(Some(dead))
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Starts a file, readable and writable by its owner only.

@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use oci_client::manifest as media;
+use crate::image::manifest::media;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
