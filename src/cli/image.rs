@@ -25,6 +25,8 @@ enum ImageCommand {
     #[command(visible_alias = "remove")]
     Rm(rmi::RmiArgs),
     Tag(tag::TagArgs),
+    Load(load::LoadArgs),
+    Save(save::SaveArgs),
     Inspect(image_inspect::InspectArgs),
     History(image_inspect::HistoryArgs),
     Prune(prune::ImagePruneArgs),
@@ -38,6 +40,8 @@ pub fn run(dirs: &Dirs, args: ImageArgs) -> Result<u8> {
         ImageCommand::Push(args) => on_runtime(push::run(dirs, args)),
         ImageCommand::Rm(args) => rmi::run(dirs, &args),
         ImageCommand::Tag(args) => tag::run(dirs, &args),
+        ImageCommand::Load(args) => on_runtime(load::run(dirs, args)),
+        ImageCommand::Save(args) => save::run(dirs, &args),
         ImageCommand::Inspect(args) => image_inspect::inspect(dirs, &args),
         ImageCommand::History(args) => image_inspect::history(dirs, &args),
         ImageCommand::Prune(args) => prune::image(dirs, &args),
