@@ -110,3 +110,20 @@ fn a_login_page_is_no_registry() {
         )
     );
 }
+
+#[test]
+fn encodings_that_nobody_asked_for() {
+    let mut image = FakeImage::new(&[tar("a", b"x")]);
+    // What some object stores say of a layer that is compressed anyway: the
+    // bytes are right.
+    *image.layer_answer(0) = image.layer_answer(0).clone().header("Content-Encoding", "gzip");
+    let server = image.clone().serve();
+    pulls(home("").path(), &format!("{}/a", server.host()), &[]);
+    *image.manifest_answer() = image.manifest_answer().clone().header("Content-Encoding", "gzip");
+    let server = image.serve();
+    let expected = format!(
+        "error: registry {} answered with the encoding gzip, which was not asked for\n",
+        server.host()
+    );
+    assert_eq!(pull(home("").path(), &format!("{}/a", server.host()), &[]), (1, expected));
+}

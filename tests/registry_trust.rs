@@ -48,6 +48,9 @@ impl Authority {
             .args(["-CA", &path("ca.pem"), "-CAkey", &path("ca.key")])
             .args(["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
             .args(["-addext", "basicConstraints=critical,CA:FALSE"]));
+        // Ours, in the names that certs.d has for them.
+        run(key("mvm", "client").args(["-CA", &path("ca.pem"), "-CAkey", &path("ca.key")]));
+        fs::rename(authority.path("client.pem"), authority.path("client.cert")).unwrap();
         authority
     }
 
@@ -112,6 +115,27 @@ fn an_authority_of_its_own() {
     assert!(errors.starts_with("error: cannot read /nonexistent.pem: "), "{errors}");
     // Not verified at all, and with TLS.
     pulls(home(&table("insecure = true")).path(), &name, &[]);
+}
+
+#[test]
+fn a_certificate_of_our_own() {
+    if !tools() {
+        return skip("tls", "docker-registry, openssl, skopeo or umoci is not installed");
+    }
+    let authority = Authority::new();
+    let demand = format!("    clientcas:\n      - {}\n", authority.path("ca.pem").display());
+    let registry = authority.registry(&demand).unwrap();
+    let (home, name) = (home(""), registry.image("none"));
+    let directory = home.path().join("xdg/containers/certs.d").join(registry.host());
+    fs::create_dir_all(&directory).unwrap();
+    fs::copy(authority.path("ca.pem"), directory.join("ca.crt")).unwrap();
+    let (_, errors) = pull(home.path(), &name, &[]);
+    assert!(!errors.contains("not found"), "nobody is let in without one: {errors}");
+    for file in ["client.cert", "client.key"] {
+        fs::copy(authority.path(file), directory.join(file)).unwrap();
+    }
+    let (_, errors) = pull(home.path(), &name, &[]);
+    assert!(errors.starts_with(&format!("error: image {name}:latest not found")), "{errors}");
 }
 
 #[test]
