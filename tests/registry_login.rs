@@ -282,6 +282,16 @@ fn logins_are_shared_with_skopeo() {
         String::from_utf8_lossy(&pulled.stderr).contains("not found in the registry"),
         "{pulled:?}"
     );
+    let logout = Command::new(env!("CARGO_BIN_EXE_mvm"))
+        .args(["logout", &host])
+        .env("MVM_HOME", home.path())
+        .env("DOCKER_CONFIG", home.path().join("docker"))
+        .env("REGISTRY_AUTH_FILE", &file)
+        .output()
+        .unwrap();
+    let warning =
+        format!("warning: {} has a login for {host} too, which mvm uses\n", file.display());
+    says(&logout, 0, &format!("Not logged in to {host}\n"), &warning);
     fs::remove_file(&file).unwrap();
     let args = ["login", "-u", "me", "--password-stdin", &host];
     assert!(mvm(home.path(), &args, "se:cret").status.success());

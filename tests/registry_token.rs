@@ -116,3 +116,25 @@ fn token_answers_have_limits() {
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
+
+#[test]
+fn token_servers_that_refuse() {
+    for (status, expected) in [
+        (401, "access to HOST/a:latest denied by the registry: no such account"),
+        (403, "access to HOST/a:latest denied by the registry: no such account"),
+        (404, "registry HOST answered the login with 404 Not Found: no such account"),
+        (503, "registry HOST answered the login with 503 Service Unavailable: no such account"),
+        (429, "registry HOST refuses more requests for now"),
+    ] {
+        let body = r#"{"errors":[{"code":"X","message":"no such account"}]}"#;
+        let issuer = Server::start(move |_| Answer::new(status, body));
+        let realm = format!("Bearer realm=\"http://{}/\"", issuer.host());
+        let server = Server::start(move |_| {
+            Answer::new(401, "{}").header("WWW-Authenticate", realm.clone())
+        });
+        let error = pull(&server, |_| {}).unwrap_err();
+        assert_eq!(error.to_string(), expected.replace("HOST", &server.host()));
+        let attempts = if matches!(status, 429 | 503) { 5 } else { 1 };
+        assert_eq!(issuer.seen().len(), attempts, "{status}");
+    }
+}

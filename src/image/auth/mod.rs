@@ -94,6 +94,17 @@ pub async fn find(
     Ok(None)
 }
 
+/// The first file that has credentials for a registry, or names a helper that
+/// has.
+pub async fn known_in(docker: &Path, registry: &str) -> Result<Option<PathBuf>> {
+    for path in files(docker) {
+        if find(std::slice::from_ref(&path), registry, "").await?.is_some() {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
 /// What files and helpers call a registry.
 pub fn server_key(registry: &str) -> String {
     match registry {
