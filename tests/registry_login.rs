@@ -86,6 +86,8 @@ fn login_verifies_and_keeps_and_logout_forgets() {
     );
     assert_eq!(config(home.path()), json!({"auths": {&host: {"auth": "bWU6c2U6Y3JldA=="}}}));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = "Authenticating with existing credentials...\n";
+    says(&mvm(home.path(), &["login", &host], ""), 0, "Login Succeeded\n", again);
     let missing = mvm(home.path(), &["pull", &registry.image("none")], "");
     assert!(String::from_utf8_lossy(&missing.stderr).contains("not found in the registry"));
     let removed = format!("Removed the login credentials for {host}\n");
