@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::platform;
+use crate::config::Config;
 use crate::error::Result;
 use crate::image::{self, LoadOptions, Loaded, LocalSource, Store};
 use crate::state::Dirs;
@@ -25,7 +26,8 @@ pub struct LoadArgs {
 }
 
 pub async fn run(dirs: &Dirs, args: LoadArgs) -> Result<u8> {
-    let mut options = LoadOptions { any_platform: true, ..LoadOptions::default() };
+    let pull = Config::load(&Config::path(&dirs.config))?.pull_options();
+    let mut options = LoadOptions { any_platform: true, pull, ..LoadOptions::default() };
     options.pull.platform = platform::of_flag(args.platform.as_deref())?;
     options.pull.progress = image::for_stderr(args.quiet);
     let store = Store::open(&dirs.data)?;
