@@ -161,6 +161,38 @@ fn a_pull_given_up_leaves_nothing_unfinished() {
     assert!(store.images().unwrap().is_empty());
 }
 
+#[test]
+fn nothing_is_collected_while_a_pull_goes_on() {
+    let mut image = FakeImage::new(&[tar("a", &noise(1, 1 << 20)), tar("b", b"quick")]);
+    let whole = image.layer_answer(0).clone();
+    let slow = image.layers[0].to_string();
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    let goes_on = std::sync::Mutex::new(goes_on);
+    let server = Server::start(move |request| {
+        if request.path.ends_with(&slow) {
+            asked.send(()).unwrap();
+            goes_on.lock().unwrap().recv().unwrap();
+            return whole.clone();
+        }
+        image.answer(request)
+    });
+    // The store is not there before: this is the first pull of all.
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("data");
+    let name = format!("{}/a", server.host());
+    std::thread::scope(|scope| {
+        let pulling = scope.spawn(|| pull(&data, &name).map(|image| image.layers.len()));
+        is_asked.recv().unwrap();
+        let store = Store::open(&data).unwrap();
+        assert!(store.exclusive().unwrap().is_none(), "a collector would have the store");
+        go_on.send(()).unwrap();
+        assert_eq!(pulling.join().unwrap().unwrap(), 2);
+        assert!(store.exclusive().unwrap().is_some(), "it is given back");
+    });
+    verify(&data);
+}
+
 /// A small file system of its own, if this user may mount one.
 #[cfg(target_os = "linux")]
 struct Mounted(tempfile::TempDir);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm image verify`
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::format::Format;
@@ -95,16 +97,24 @@ fn name(flaw: &Flaw) -> String {
     }
 }
 
+/// How to get whole again what is not, one way for each flaw.
 fn hints(found: &Verified, repair: bool) -> Vec<String> {
     let open: Vec<&Flaw> = found.flaws.iter().filter(|flaw| !flaw.repaired).collect();
-    let images: std::collections::BTreeSet<_> =
-        open.iter().flat_map(|flaw| &flaw.images).map(String::as_str).collect();
-    let mut hints = Vec::new();
-    if !repair && open.iter().any(|flaw| flaw.state == State::Damaged) {
-        let names: Vec<&str> = images.iter().copied().collect();
-        let command = format!("mvm image verify --repair {}", names.join(" "));
-        hints.push(command.trim_end().to_owned());
+    let mut hints = BTreeSet::new();
+    for flaw in &open {
+        // Of several names one is enough.
+        match (flaw.images.intersection(&found.pulled).next(), flaw.images.first()) {
+            (Some(image), _) => drop(hints.insert(format!("mvm pull {image}"))),
+            (None, Some(image)) => drop(hints.insert(format!("load {image} again"))),
+            (None, None) => {}
+        }
     }
-    hints.extend(images.into_iter().map(|image| format!("mvm pull {image}")));
+    let mut hints = Vec::from_iter(hints);
+    if !repair && open.iter().any(|flaw| flaw.state == State::Damaged) {
+        let names: BTreeSet<&str> =
+            open.iter().flat_map(|flaw| &flaw.images).map(String::as_str).collect();
+        let names = Vec::from_iter(names).join(" ");
+        hints.insert(0, format!("mvm image verify --repair {names}").trim_end().to_owned());
+    }
     hints
 }

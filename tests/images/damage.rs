@@ -94,6 +94,27 @@ fn each_part_is_named_repaired_and_fetched() {
 }
 
 #[test]
+fn what_no_registry_gave_is_to_be_loaded_again() {
+    let lab = need!(Lab::new());
+    let name = lab.pulled("app:1", 1, &[("/etc/one", "1")]);
+    let archive = lab.home.path().join("saved.tar");
+    let archive = archive.to_str().unwrap();
+    lab.mvm(&["tag", &name, "mine:1"]).status(0);
+    lab.mvm(&["save", "-o", archive, "mine:1"]).status(0);
+    lab.mvm(&["rmi", "mine:1", &name]).status(0);
+    lab.mvm(&["load", "-q", "-i", archive]).status(0).stdout("Loaded image: mine:1\n");
+    remove(&Parts::of(&lab, "mine:1").blob);
+    lab.mvm(&["image", "verify"]).status(1).stdout_has("hint: load mine:1 again\n");
+    lab.mvm(&["load", "-q", "-i", archive]).status(0);
+    lab.is_well();
+    flip(&Parts::of(&lab, "mine:1").config);
+    let repaired = lab.mvm(&["image", "verify", "--repair"]);
+    repaired.status(1).stdout_has("; it was removed\nhint: load mine:1 again\n");
+    lab.mvm(&["load", "-q", "-i", archive]).status(0);
+    lab.is_well();
+}
+
+#[test]
 fn a_json_report_names_digests() {
     let lab = need!(Lab::new());
     let name = lab.pulled("app:1", 1, &[("/etc/one", "a text that compresses")]);

@@ -19,6 +19,8 @@ use super::progress::{LayerEvent, Progress, Quiet};
 use super::reference::Reference;
 use super::registry::{self, Access, RawManifest, Registries, Registry, Retries, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
+#[cfg(fuzzing)]
+pub(super) use convert::decompressed;
 pub(super) use convert::{Conversion, LocalBlob};
 pub(super) use layers::{LocalBlobs, Origin};
 
@@ -153,6 +155,8 @@ impl Store {
         options: &PullOptions,
     ) -> Result<Image> {
         self.prepare()?;
+        // The first pull of all made the place for it just now.
+        let _lease = self.lease()?;
         let registry = Registry::open(reference, &options.access())?;
         if let Some(image) = self.unchanged(&registry, reference, options).await? {
             return Ok(image);

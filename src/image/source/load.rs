@@ -75,6 +75,7 @@ impl Store {
     /// Dropped before its end, or killed, it leaves the store as a pull does.
     pub async fn load_one(&self, source: &LocalSource, options: &LoadOptions) -> Result<Loaded> {
         self.prepare()?;
+        self.prepare()?;
         let _lease = self.lease()?;
         let contents = self.open_source(source, options).await?;
         let at = contents.choose(source)?;
@@ -88,6 +89,7 @@ impl Store {
         options: &LoadOptions,
         mut tell: impl FnMut(&Loaded),
     ) -> Result<()> {
+        self.prepare()?;
         self.prepare()?;
         // What it brings is not collected before it has a name.
         let _lease = self.lease()?;

@@ -69,8 +69,11 @@ impl Store {
     /// # Errors
     /// An image of which a document is damaged, since nobody knows what else
     /// belongs to it; then nothing may go.
-    pub fn plan(&self, _store: &Exclusive, scope: &Scope, usage: &Usage) -> Result<Plan> {
-        self.unneeded(scope, usage)
+    pub fn plan(&self, store: &Exclusive, scope: &Scope, usage: &Usage) -> Result<Plan> {
+        match store.is_of_nothing() {
+            true => Ok(Plan::default()),
+            false => self.unneeded(scope, usage),
+        }
     }
 
     /// [`plan`](Self::plan), for looking only.

@@ -26,7 +26,15 @@ pub struct Lease(#[expect(dead_code, reason = "the lock goes with the file")] Op
 
 /// The store to oneself, until it is dropped. Who reads or pulls waits.
 #[derive(Debug)]
-pub struct Exclusive(#[expect(dead_code, reason = "the lock goes with the file")] Option<File>);
+pub struct Exclusive(Option<File>);
+
+impl Exclusive {
+    /// Whether there was nothing to lock, and so nothing to remove: what is
+    /// there by now is somebody else's.
+    pub(super) fn is_of_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+}
 
 impl Store {
     /// Takes a lease, waiting for a collector that is at work. A store that can

@@ -70,6 +70,9 @@ pub struct Flaw {
 pub struct Verified {
     /// The images that were looked at, by name.
     pub images: BTreeSet<String>,
+    /// Those of them that a registry has given, and may give again.
+    #[serde(skip)]
+    pub pulled: BTreeSet<String>,
     /// How many blobs were read.
     pub blobs: usize,
     /// How many disk images were compared.
@@ -97,6 +100,9 @@ impl Store {
         let mut layers = Layers::new();
         for entry in chosen(&index, words)? {
             verified.images.insert(entry.name());
+            if entry.repo_digest().is_some() {
+                verified.pulled.insert(entry.name());
+            }
             match self.verify_documents(entry) {
                 Ok(found) => {
                     for ((blob, diff_id), size) in found {

@@ -89,9 +89,13 @@ fn a_lease_keeps_the_collector_off() {
     drop(alone);
     let nothing = Store::open(&filled.home.path().join("none")).unwrap();
     let alone = nothing.exclusive().unwrap().unwrap();
+    assert!(!filled.home.path().join("none").exists(), "looking makes nothing");
+    // Somebody makes it meanwhile.
+    nothing.prepare().unwrap();
+    nothing.put_blob(&id_of("blob"), b"blob").unwrap();
     let plan = nothing.plan(&alone, &Scope::All, &Usage::default()).unwrap();
     assert_eq!(nothing.sweep(alone, plan).unwrap(), Freed::default());
-    assert!(!filled.home.path().join("none").exists());
+    assert!(nothing.blob_path(&id_of("blob")).exists());
 }
 
 #[test]
