@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::image::{self, Credentials, Kept, PullOptions};
+use crate::image::{self, Credentials, Kept};
 use crate::state::Dirs;
 
 /// A password that is longer is a mistake, such as the wrong file.
@@ -38,10 +38,7 @@ pub async fn run(dirs: &Dirs, args: LoginArgs) -> Result<u8> {
         return Err(Failure::new("--password-stdin needs --username"));
     }
     let registry = server(args.server.as_deref())?;
-    let options = PullOptions {
-        registries: Config::load(&Config::path(&dirs.config))?.registries(),
-        ..PullOptions::default()
-    };
+    let options = Config::load(&Config::path(&dirs.config))?.pull_options();
     let file = options.docker_config.clone().ok_or_else(no_home)?;
     // As Docker: whom it knows already it does not ask again.
     if args.username.is_none()

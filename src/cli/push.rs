@@ -31,8 +31,7 @@ pub async fn run(dirs: &Dirs, args: PushArgs) -> Result<u8> {
     let all = if args.all_tags { tags(&store, &reference, &args.image)? } else { vec![reference] };
     let options = PullOptions {
         progress: image::for_stderr(args.quiet),
-        registries: Config::load(&Config::path(&dirs.config))?.registries(),
-        ..PullOptions::default()
+        ..Config::load(&Config::path(&dirs.config))?.pull_options()
     };
     if !args.quiet
         && let Some(first) = all.first()

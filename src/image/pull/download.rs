@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use bytes::Bytes;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task;
 
 use super::convert::Piece;
@@ -14,6 +15,10 @@ use crate::image::error::{Error, Result};
 use crate::image::progress::LayerEvent;
 use crate::image::registry::{Registry, Start};
 use crate::image::store::Partial;
+
+/// Bytes of a layer that are received and not written and converted yet: a
+/// chunk of a fast network has hundreds of KiB.
+const WINDOW: usize = 2 << 20;
 
 impl Layer {
     /// Downloads the blob, or what is missing of it. Bytes with a wrong digest
@@ -77,6 +82,7 @@ impl Layer {
         });
         // Dropping the sender without an end tells that there is none.
         let incoming = &mut reader;
+        let window = Arc::new(Semaphore::new(WINDOW));
         let feeding = async move {
             let mut current = start.offset;
             loop {
@@ -86,6 +92,8 @@ impl Layer {
                 };
                 let Some(chunk) = chunk else { break };
                 current += chunk.len() as u64;
+                let Ok(room) = Held::room(&window, &chunk).await else { return Ok(()) };
+                let chunk = Bytes::from_owner(Held { chunk, _room: room });
                 // Nobody receives once storing has failed, and that says why.
                 if sender.send(Piece::Data(chunk)).await.is_err() {
                     return Ok(());
@@ -107,6 +115,29 @@ impl Layer {
                 Transferred { partial: Err(lost), result: Ok(()), next_place }
             }
         }
+    }
+}
+
+/// A chunk with its part of the window, which is free again when nobody needs
+/// the chunk any more.
+struct Held {
+    chunk: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Held {
+    async fn room(
+        window: &Arc<Semaphore>,
+        chunk: &Bytes,
+    ) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let bytes = u32::try_from(chunk.len().min(WINDOW)).unwrap_or(u32::MAX);
+        window.clone().acquire_many_owned(bytes).await
+    }
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.chunk
     }
 }
 

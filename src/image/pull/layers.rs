@@ -23,7 +23,7 @@ use crate::image::store::{Partial, Store};
 
 /// Layers in flight, as many as Docker's default.
 const CONCURRENT: usize = 3;
-/// Chunks of the network (16 KiB, seldom more) between two stages.
+/// Chunks between two stages.
 pub(super) const QUEUE: usize = 32;
 
 /// Where blobs come from that the store has not.
