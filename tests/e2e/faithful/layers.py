@@ -45,7 +45,11 @@ def lower(layer):
     layer.add(b"t/\xff\xfe not UTF-8", data=b"1")
     layer.add("t/new\nline", data=b"2")
     layer.add("t/" + "n" * 255, data=b"3")
-    layer.add("t/" + "/".join(["deep"] * 100) + "/file", data=b"4")
+    deep = "t"
+    for _ in range(100):
+        deep += "/deep"
+        layer.directory(deep)
+    layer.add(deep + "/file", data=b"4")
     layer.symlink("t/far", "x/" * 1000 + "y")
     layer.add("t/setuid", mode=0o4755, data=b"#!", uid=1000, gid=1000)
     layer.add("t/setgid", mode=0o2755)

@@ -8,6 +8,8 @@ root = os.fsencode(sys.argv[1])
 skip = {b"proc", b"sys", b"dev", b"run", b"tmp", b"etc/hosts", b"etc/hostname", b"etc/resolv.conf"}
 # Directories that the guest writes to.
 touched = {b"", b"etc"}
+# The first name of each file.
+links = {}
 
 def content(path):
     crc = 0
@@ -21,7 +23,9 @@ def line(name):
     info = os.lstat(path)
     mode, more = info.st_mode, ""
     if stat.S_ISREG(mode):
-        more = f" size={info.st_size} links={info.st_nlink} crc={content(path)}"
+        # Not how many: overlayfs counts names that a layer above has removed.
+        first = links.setdefault((info.st_dev, info.st_ino), name)
+        more = f" size={info.st_size} crc={content(path)} is {first!r}"
     elif stat.S_ISLNK(mode):
         more = f" -> {os.readlink(path)!r}"
     elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
