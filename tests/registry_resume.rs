@@ -280,3 +280,20 @@ fn a_mirror_that_dies_in_mid_blob_is_taken_over_from() {
         assert_eq!(ranges(&gets), expected[..if wrong { 2 } else { 1 }]);
     }
 }
+
+#[test]
+fn a_registry_that_trickles_is_as_good_as_silent() {
+    let served = served!("a_registry_that_trickles_is_as_good_as_silent");
+    let relay = served.behind(|_, before| match before {
+        0 => Rule::Trickle(Duration::from_millis(20)),
+        _ => Rule::Pass,
+    });
+    let home = tempfile::tempdir().unwrap();
+    let set = |options: &mut PullOptions| options.timeouts.idle = Duration::from_millis(300);
+    pull(home.path(), &relay.image("a"), set).unwrap();
+    let gets = relay.gets(&served.layer.to_string());
+    assert_eq!(gets.len(), 2);
+    let from: u64 =
+        gets[1].header("range").unwrap()["bytes=".len()..].trim_end_matches('-').parse().unwrap();
+    assert!((5..60).contains(&from), "what trickled in is kept: {from}");
+}

@@ -41,6 +41,8 @@ pub enum Rule {
     CutAndFlip(u64),
     /// Another bit at this offset of the body.
     Flip(u64),
+    /// Byte by byte, with a pause after each.
+    Trickle(Duration),
     /// A pause after every 64 KiB.
     Slow(Duration),
     /// Do not ask the registry: answer with these lines and an empty body.
@@ -172,6 +174,7 @@ fn pass_on(
     loop {
         let most = match rule {
             Rule::Cut(end) | Rule::CutAndFlip(end) => (end - at).min(buffer.len() as u64) as usize,
+            Rule::Trickle(_) => 1,
             _ => buffer.len(),
         };
         let read = from.read(&mut buffer[..most])?;
@@ -189,7 +192,7 @@ fn pass_on(
         count(read as u64);
         to.write_all(&buffer[..read])?;
         at += read as u64;
-        if let Rule::Slow(pause) = rule {
+        if let Rule::Slow(pause) | Rule::Trickle(pause) = rule {
             std::thread::sleep(*pause);
         }
     }

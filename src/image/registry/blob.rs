@@ -2,6 +2,8 @@
 //! The download of one blob. What was cut off goes on where it stopped, at the
 //! same place or at the next, within the limits of `Retries`.
 
+use std::time::{Duration, Instant};
+
 use bytes::{Buf, Bytes};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
@@ -14,6 +16,9 @@ use super::{Registry, Start};
 use crate::image::error::{Error, Result};
 use crate::image::manifest::Blob;
 
+/// Bytes a second that a connection has to bring, measured over twice the limit
+/// of silence: less is meant to hold us, or as good as cut.
+const SLOWEST: u64 = 512;
 /// So many new bytes between two failures, and the earlier ones are forgotten.
 const PROGRESS: u64 = 1 << 20;
 
@@ -36,6 +41,9 @@ pub struct BlobReader {
     backoff: Backoff,
     /// Where the last failure was.
     mark: u64,
+    /// How long the network was waited for since the last look, and what it brought.
+    waited: Duration,
+    brought: u64,
 }
 
 impl BlobReader {
@@ -45,7 +53,22 @@ impl BlobReader {
         let (at, first, place) = (start.offset, start.place, start.place);
         let blob = blob.clone();
         let (body, skip, whole, mark) = (None, 0, false, at);
-        Self { registry, blob, what, at, first, place, body, skip, whole, backoff, mark }
+        let (waited, brought) = (Duration::ZERO, 0);
+        Self {
+            waited,
+            brought,
+            registry,
+            blob,
+            what,
+            at,
+            first,
+            place,
+            body,
+            skip,
+            whole,
+            backoff,
+            mark,
+        }
     }
 
     /// The name of who served the last byte.
@@ -75,6 +98,7 @@ impl BlobReader {
     /// Gets ready for another attempt, here or at the next place.
     async fn recover(&mut self, failed: Failed) -> Result<()> {
         self.body = None;
+        (self.waited, self.brought) = (Duration::ZERO, 0);
         let advanced = self.at - self.mark;
         self.mark = self.at;
         if advanced >= PROGRESS {
@@ -100,7 +124,10 @@ impl BlobReader {
         }
         let Some(body) = &mut self.body else { return Ok(None) };
         loop {
-            let chunk = match body.chunk().await {
+            let asked = Instant::now();
+            let chunk = body.chunk().await;
+            self.waited += asked.elapsed();
+            let chunk = match chunk {
                 Ok(chunk) => chunk,
                 Err(_) if self.at == self.blob.size => None,
                 Err(error) => {
@@ -112,6 +139,10 @@ impl BlobReader {
             let Some(mut chunk) = chunk else {
                 return if self.at == self.blob.size { Ok(None) } else { Err(self.truncated()) };
             };
+            self.brought += chunk.len() as u64;
+            if crawls(&mut self.waited, &mut self.brought, 2 * self.registry.timeouts.idle) {
+                return Err(Failed::for_now(Error::Timeout(self.host().to_owned())));
+            }
             let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(chunk.len());
             chunk.advance(skipped);
             self.skip -= skipped as u64;
@@ -221,6 +252,17 @@ impl BlobReader {
     }
 }
 
+/// Whether the network brought next to nothing in a whole `window`; then both
+/// counts begin anew. How long the bytes wait for us does not count.
+fn crawls(waited: &mut Duration, brought: &mut u64, window: Duration) -> bool {
+    if *waited < window {
+        return false;
+    }
+    let slow = u128::from(*brought) * 1000 < u128::from(SLOWEST) * waited.as_millis();
+    (*waited, *brought) = (Duration::ZERO, 0);
+    slow
+}
+
 /// Whether an answer is for people, such as the login of a hotel's network.
 pub fn is_web_page(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -241,6 +283,16 @@ fn parse_range(text: &str) -> Option<(u64, u64, Option<u64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crawl_is_less_than_the_floor_over_a_whole_window() {
+        let crawling = |millis, mut bytes| {
+            crawls(&mut Duration::from_millis(millis), &mut bytes, Duration::from_secs(10))
+        };
+        assert!(!crawling(9_999, 0) && crawling(10_000, 0));
+        assert!(crawling(10_000, 5_119) && !crawling(10_000, 5_120));
+        assert!(crawling(60_000, 5_120));
+    }
 
     #[test]
     fn content_ranges() {
