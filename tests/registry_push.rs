@@ -2,6 +2,9 @@
 //! Pushes to a real registry, read back by skopeo.
 
 #[allow(dead_code, reason = "the other tests that share it use the rest")]
+#[path = "support/hostile.rs"]
+mod hostile;
+#[allow(dead_code, reason = "the other tests that share it use the rest")]
 #[path = "support/layout.rs"]
 mod layout;
 #[allow(dead_code, reason = "the other tests that share it use the rest")]
@@ -15,6 +18,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use hostile::{Answer, Server};
 use layout::{Layout, run};
 use mvm::image::Digest;
 use registry::{Registry, skip};
@@ -175,4 +179,29 @@ fn a_push_that_is_refused() {
     assert!(errors.contains("no such image: nothing:here"), "{errors}");
     let (_, _, errors) = mvm(home.path(), &["push", "-a", &to]);
     assert!(errors.contains("a tag cannot be used with --all-tags"), "{errors}");
+}
+
+#[test]
+fn a_token_to_push_is_asked_for() {
+    let Some((_source, home, from)) = pulled("team/a:1") else {
+        return skip("push", "docker-registry, umoci or skopeo is not installed");
+    };
+    let issuer = Server::start(|_| Answer::new(200, r#"{"token":"t"}"#));
+    let realm = format!("Bearer realm=\"http://{}/\",service=\"s\"", issuer.host());
+    let server = Server::start(move |request| match request.authorization.as_deref() {
+        Some("Bearer t") => Answer::new(403, r#"{"errors":[{"code":"DENIED","message":"quota"}]}"#),
+        _ => Answer::new(401, "{}").header("WWW-Authenticate", realm.clone()),
+    });
+    let to = format!("{}/b/c:2", server.host());
+    rename(home.path(), &from, &to);
+    // Another repository there that has the same blobs.
+    rename(home.path(), &from, &format!("{}/d:1", server.host()));
+    let (status, _, errors) = mvm(home.path(), &["push", &to]);
+    assert_eq!(status, 1);
+    assert!(errors.contains(&format!("error: access to {to} denied by the registry")), "{errors}");
+    let asked = &issuer.seen()[0].path;
+    assert_eq!(
+        asked,
+        "/?service=s&scope=repository%3Ab%2Fc%3Apull%2Cpush&scope=repository%3Ad%3Apull&client_id=mvm"
+    );
 }
