@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Logins: the commands against a real registry, and tokens of a small server.
+//! `mvm login` and `mvm logout` against a real registry, and what keeps secrets.
 
 #[allow(dead_code, reason = "the other tests that share it use the rest")]
 #[path = "support/hostile.rs"]
@@ -13,12 +13,9 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hostile::{Answer, FakeImage, Server, tar};
-use mvm::image::{Error, Image, PullOptions, Store};
+use hostile::{Answer, Server};
 use registry::{Registry, skip};
 use serde_json::{Value, json};
 
@@ -89,6 +86,8 @@ fn login_verifies_and_keeps_and_logout_forgets() {
     );
     assert_eq!(config(home.path()), json!({"auths": {&host: {"auth": "bWU6c2U6Y3JldA=="}}}));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = "Authenticating with existing credentials...\n";
+    says(&mvm(home.path(), &["login", &host], ""), 0, "Login Succeeded\n", again);
     let missing = mvm(home.path(), &["pull", &registry.image("none")], "");
     assert!(String::from_utf8_lossy(&missing.stderr).contains("not found in the registry"));
     let removed = format!("Removed the login credentials for {host}\n");
@@ -205,108 +204,6 @@ fn helpers_that_misbehave() {
     }
 }
 
-fn pull(server: &Server, set: impl FnOnce(&mut PullOptions)) -> Result<Image, Error> {
-    let home = tempfile::tempdir().unwrap();
-    let mut options = PullOptions { docker_config: None, ..PullOptions::default() };
-    options.retries.base = Duration::from_millis(1);
-    set(&mut options);
-    let reference = format!("{}/a", server.host()).parse().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Store::open(home.path()).unwrap().pull(&reference, &options))
-}
-
-/// Tokens that are good for `uses` requests, numbered from 1.
-fn expiring(uses: usize, image: FakeImage) -> (Server, Server) {
-    let issued = Arc::new(AtomicUsize::new(0));
-    let number = issued.clone();
-    let issuer = Server::start(move |_| {
-        let token = number.fetch_add(1, Ordering::SeqCst) + 1;
-        Answer::new(200, json!({"access_token": format!("t{token}"), "expires_in": 1}).to_string())
-    });
-    let realm = format!("Bearer realm=\"http://{}/token\",service=\"s\"", issuer.host());
-    let used = AtomicUsize::new(0);
-    let server = Server::start(move |request| {
-        let good = format!("Bearer t{}", issued.load(Ordering::SeqCst));
-        if request.authorization.as_deref() == Some(&good)
-            && used.fetch_add(1, Ordering::SeqCst) % (uses + 1) < uses
-        {
-            return image.answer(request);
-        }
-        Answer::new(401, "{}").header("WWW-Authenticate", realm.clone())
-    });
-    (server, issuer)
-}
-
-#[test]
-fn a_token_that_expires_in_mid_pull_is_renewed() {
-    let layers: Vec<Vec<u8>> = (0..6).map(|n| tar(&format!("f{n}"), &[n; 3000])).collect();
-    let (server, issuer) = expiring(4, FakeImage::new(&layers));
-    assert_eq!(pull(&server, |_| {}).unwrap().layers.len(), 6);
-    let tokens = issuer.seen().len();
-    assert!((2..=8).contains(&tokens), "{tokens} tokens for 8 documents");
-}
-
-#[test]
-fn a_token_that_is_never_taken_ends_the_pull() {
-    let (server, issuer) = expiring(0, FakeImage::new(&[tar("a", b"x")]));
-    let error = pull(&server, |_| {}).unwrap_err();
-    assert!(matches!(error, Error::Unauthorized { authenticated: false, .. }), "{error:?}");
-    assert_eq!(issuer.seen().len(), 2, "asking again cannot help");
-}
-
-#[test]
-fn an_identity_token_is_exchanged() {
-    let image = FakeImage::new(&[tar("a", b"x")]);
-    let issuer = Server::start(|_| Answer::new(200, r#"{"access_token":"good"}"#));
-    let realm = format!("Bearer realm=\"http://{}/oauth\",service=\"s\"", issuer.host());
-    let server = Server::start(move |request| match request.authorization.as_deref() {
-        Some("Bearer good") => image.answer(request),
-        _ => Answer::new(401, "{}").header("WWW-Authenticate", realm.clone()),
-    });
-    let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("config.json");
-    let auths = json!({"auths": {server.host(): {"auth": "MDo=", "identitytoken": "refresh me"}}});
-    fs::write(&file, auths.to_string()).unwrap();
-    pull(&server, |options| options.docker_config = Some(file)).unwrap();
-    let seen = &issuer.seen()[0];
-    assert_eq!((seen.path.as_str(), &seen.authorization), ("/oauth", &None));
-    assert_eq!(
-        seen.body,
-        "grant_type=refresh_token&service=s&client_id=mvm&scope=repository%3Aa%3Apull&refresh_token=refresh+me"
-    );
-}
-
-#[test]
-fn realms_that_secrets_do_not_go_to() {
-    for (challenge, expected) in [
-        ("Bearer realm=\"ftp://x/y\"", "asks for a login at \"ftp://x/y\", which is no HTTP URL"),
-        ("Bearer realm=\"http://me:pw@127.0.0.1:1/\"", "which is no HTTP URL"),
-        ("Negotiate", "asks for a login of a kind that mvm does not know: negotiate"),
-    ] {
-        let server =
-            Server::start(move |_| Answer::new(401, "{}").header("WWW-Authenticate", challenge));
-        let error = pull(&server, |_| {}).unwrap_err();
-        assert!(error.to_string().contains(expected), "{error}");
-    }
-}
-
-#[test]
-fn token_answers_have_limits() {
-    for (body, expected) in [
-        (Answer::new(200, "{").endless(), "with a token of more than a megabyte"),
-        (Answer::new(200, "{}"), "answered the login without a token"),
-        (Answer::new(200, "<html>"), "answered the login with something that is no token"),
-    ] {
-        let issuer = Server::start(move |_| body.clone());
-        let realm = format!("Bearer realm=\"http://{}/\"", issuer.host());
-        let server = Server::start(move |_| {
-            Answer::new(401, "{}").header("WWW-Authenticate", realm.clone())
-        });
-        let error = pull(&server, |_| {}).unwrap_err();
-        assert!(error.to_string().contains(expected), "{error}");
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_password_that_is_typed_is_not_shown() {
@@ -358,4 +255,56 @@ fn a_password_that_is_typed_is_not_shown() {
     assert!(child.wait().unwrap().success());
     assert!(!shown.contains("secret"), "{shown}");
     assert_eq!(config_in(home.path())["auths"][registry.host()]["auth"], "bWU6c2VjcmV0");
+}
+
+#[test]
+fn logins_are_shared_with_skopeo() {
+    if registry::in_path("skopeo").is_none() {
+        return skip("skopeo", "skopeo is not installed");
+    }
+    let Some(registry) = Registry::start_with_login("me", "se:cret") else {
+        return skip("skopeo", "docker-registry or htpasswd is not installed");
+    };
+    let (home, host) = (tempfile::tempdir().unwrap(), registry.host());
+    let file = home.path().join("auth.json");
+    let skopeo = |args: &[&str]| {
+        let mut command = Command::new("skopeo");
+        command.args(args).env("REGISTRY_AUTH_FILE", &file).output().unwrap()
+    };
+    let login = skopeo(&["login", "--tls-verify=false", "-u", "me", "-p", "se:cret", &host]);
+    assert!(login.status.success(), "{login:?}");
+    let pulled = Command::new(env!("CARGO_BIN_EXE_mvm"))
+        .args(["pull", &registry.image("none")])
+        .env("MVM_HOME", home.path())
+        .env("DOCKER_CONFIG", home.path().join("docker"))
+        .env("REGISTRY_AUTH_FILE", &file)
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&pulled.stderr).contains("not found in the registry"),
+        "{pulled:?}"
+    );
+    let logout = Command::new(env!("CARGO_BIN_EXE_mvm"))
+        .args(["logout", &host])
+        .env("MVM_HOME", home.path())
+        .env("DOCKER_CONFIG", home.path().join("docker"))
+        .env("REGISTRY_AUTH_FILE", &file)
+        .output()
+        .unwrap();
+    let warning =
+        format!("warning: {} has a login for {host} too, which mvm uses\n", file.display());
+    says(&logout, 0, &format!("Not logged in to {host}\n"), &warning);
+    fs::remove_file(&file).unwrap();
+    let args = ["login", "-u", "me", "--password-stdin", &host];
+    assert!(mvm(home.path(), &args, "se:cret").status.success());
+    fs::copy(home.path().join("docker/config.json"), &file).unwrap();
+    let who = skopeo(&["login", "--get-login", &host]);
+    assert_eq!(String::from_utf8_lossy(&who.stdout), "me\n");
+    let out = skopeo(&[
+        "list-tags",
+        "--tls-verify=false",
+        &format!("docker://{}", registry.image("none")),
+    ]);
+    let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(errors.contains("404 (Not Found)"), "it was let in: {errors}");
 }

@@ -258,3 +258,25 @@ fn when_the_first_dies_the_second_goes_on() {
     assert!(from >= 300_000);
     assert_eq!(gets[1].sent, served.size - from);
 }
+
+#[test]
+fn a_mirror_that_dies_in_mid_blob_is_taken_over_from() {
+    let served = served!("a_mirror_that_dies_in_mid_blob_is_taken_over_from");
+    for wrong in [false, true] {
+        let mirror = served.behind(move |_, before| match (before, wrong) {
+            (0, false) => Rule::Cut(100_000),
+            (0, true) => Rule::CutAndFlip(100_000),
+            _ => Rule::Say("500 Internal Server Error"),
+        });
+        let own = served.behind(|_, _| Rule::Pass);
+        let home = tempfile::tempdir().unwrap();
+        let text = format!("[registries.\"{}\"]\nmirrors = [\"{}\"]\n", own.host(), mirror.host());
+        fs::create_dir(home.path().join("config")).unwrap();
+        fs::write(home.path().join("config/config.toml"), text).unwrap();
+        assert!(mvm(home.path(), &own.image("a")).status().unwrap().success());
+        let gets = own.gets(&served.layer.to_string());
+        // Bytes of two places that do not fit are fetched whole from the last.
+        let expected = [Some("bytes=100000-"), None];
+        assert_eq!(ranges(&gets), expected[..if wrong { 2 } else { 1 }]);
+    }
+}

@@ -38,6 +38,17 @@ pub async fn run(dirs: &Dirs, args: LoginArgs) -> Result<u8> {
         return Err(Failure::new("--password-stdin needs --username"));
     }
     let registry = server(args.server.as_deref())?;
+    let options = Config::load(&Config::path(&dirs.config))?.pull_options();
+    let file = options.docker_config.clone().ok_or_else(no_home)?;
+    // As Docker: whom it knows already it does not ask again.
+    if args.username.is_none()
+        && let Some(known) = image::stored_login(&file, &registry).await?
+        && image::verify_login(&registry, known, &options).await.is_ok()
+    {
+        eprintln!("Authenticating with existing credentials...");
+        super::print("Login Succeeded\n")?;
+        return Ok(0);
+    }
     let credentials = match (args.username, args.password_stdin) {
         (Some(username), true) => Credentials::new(username, password_from_stdin()?),
         (username, _) => ask(&registry, username).await?,
@@ -48,9 +59,7 @@ pub async fn run(dirs: &Dirs, args: LoginArgs) -> Result<u8> {
     if credentials.password.is_empty() && credentials.identity_token.is_none() {
         return Err(Failure::new("the password is empty"));
     }
-    let options = Config::load(&Config::path(&dirs.config))?.pull_options();
     image::verify_login(&registry, credentials.clone(), &options).await?;
-    let file = options.docker_config.ok_or_else(no_home)?;
     if let Kept::File(path) = image::save_credentials(&file, &registry, &credentials).await? {
         eprintln!(
             "warning: the password is kept as it is in {}\n\

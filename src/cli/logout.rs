@@ -23,5 +23,9 @@ pub async fn run(_dirs: &Dirs, args: LogoutArgs) -> Result<u8> {
     } else {
         super::print(&format!("Not logged in to {registry}\n"))?;
     }
+    if let Some(path) = image::login_known_in(&file, &registry).await? {
+        let path = path.display();
+        eprintln!("warning: {path} has a login for {registry} too, which mvm uses");
+    }
     Ok(0)
 }

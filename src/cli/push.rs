@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::image::{Digest, PushEvent, Pushed, Reference, Store};
+use crate::image::{self, PullOptions, Reference, Store};
 use crate::state::Dirs;
 
 /// Push an image to a registry
@@ -29,19 +29,17 @@ pub async fn run(dirs: &Dirs, args: PushArgs) -> Result<u8> {
     }
     let store = Store::open(&dirs.data)?;
     let all = if args.all_tags { tags(&store, &reference, &args.image)? } else { vec![reference] };
-    let options = Config::load(&Config::path(&dirs.config))?.pull_options();
+    let options = PullOptions {
+        progress: image::for_stderr(args.quiet),
+        ..Config::load(&Config::path(&dirs.config))?.pull_options()
+    };
     if !args.quiet
         && let Some(first) = all.first()
     {
         eprintln!("The push refers to repository [{}]", first.name());
     }
-    let told = |digest: &Digest, event| {
-        if !args.quiet {
-            tell(digest, &event);
-        }
-    };
     for reference in &all {
-        let pushed = store.push(reference, &options, &told).await?;
+        let pushed = store.push(reference, &options).await?;
         super::print(&match args.quiet {
             true => format!("{reference}\n"),
             false => {
@@ -63,17 +61,5 @@ fn tags(store: &Store, reference: &Reference, given: &str) -> Result<Vec<Referen
         true => Err(Failure::new(format!("no image with the name {}", reference.familiar_name()))
             .hint("mvm images lists them")),
         false => Ok(tags),
-    }
-}
-
-/// Docker's words.
-fn tell(digest: &Digest, event: &PushEvent) {
-    match event {
-        PushEvent::Done(Pushed::Existed) => eprintln!("{}: Layer already exists", digest.short()),
-        PushEvent::Done(Pushed::Mounted(from)) => {
-            eprintln!("{}: Mounted from {from}", digest.short());
-        }
-        PushEvent::Done(Pushed::Sent) => eprintln!("{}: Pushed", digest.short()),
-        PushEvent::Sending { .. } => {}
     }
 }

@@ -333,6 +333,10 @@ impl Error {
                 reference.registry()
             ),
             Self::LoginRefused { .. } => "check the user name and the password or token".into(),
+            Self::Login { detail, .. } if detail.ends_with("in the clear") => {
+                "mvm sends a login over HTTPS only, unless config.toml says the registry is insecure"
+                    .into()
+            }
             Self::Helper { .. } => "Docker's config.json names it in credsStore or credHelpers".into(),
             Self::WebPage { .. } => {
                 "this is no registry, or a proxy or the login of a network answers in its place".into()

@@ -22,7 +22,8 @@ mod source;
 mod store;
 
 pub use auth::{
-    Credentials, Kept, docker_config_file, erase as erase_credentials, save as save_credentials,
+    Credentials, Kept, docker_config_file, erase as erase_credentials, known_in as login_known_in,
+    save as save_credentials, stored as stored_login,
 };
 pub use config::{ConfigError, ImageConfig};
 pub use digest::{Algorithm, Digest, DigestError};

@@ -2,6 +2,7 @@
 //! What a pull tells the user, always on stderr: bars on a terminal, one line a
 //! layer in a pipe, or nothing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::digest::Digest;
+use super::push::PushEvent;
 use super::reference::Reference;
+use super::registry::Pushed;
 
 /// What happened to a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub trait Progress: Send + Sync {
     fn read(&self) {}
     /// A layer, named by the digest of its compressed form.
     fn layer(&self, _layer: &Digest, _event: LayerEvent) {}
+    /// A blob goes the other way, to the registry.
+    fn push(&self, _blob: &Digest, _event: &PushEvent) {}
     /// The image is complete; `new` if anything changed in the store.
     fn finish(&self, _reference: &Reference, _digest: &Digest, _new: bool) {}
     /// The pull failed; what was drawn is to be taken away.
@@ -83,6 +88,12 @@ impl Progress for Lines {
             LayerEvent::Exists => Self::say(format_args!("{}: Already exists", layer.short())),
             LayerEvent::Done => Self::say(format_args!("{}: Pull complete", layer.short())),
             LayerEvent::Waiting | LayerEvent::Downloading { .. } => {}
+        }
+    }
+
+    fn push(&self, blob: &Digest, event: &PushEvent) {
+        if let PushEvent::Done(pushed) = event {
+            Self::say(format_args!("{}: {}", blob.short(), done(pushed)));
         }
     }
 
@@ -141,13 +152,15 @@ impl Progress for Bars {
             LayerEvent::Waiting => bar.set_message("Waiting"),
             LayerEvent::Exists => end(&bar, "Already exists"),
             LayerEvent::Done => end(&bar, "Pull complete"),
-            LayerEvent::Downloading { current, total } => {
-                if bar.length() != Some(total) || current == 0 {
-                    bar.set_length(total);
-                    bar.set_style(downloading());
-                }
-                bar.set_position(current);
-            }
+            LayerEvent::Downloading { current, total } => advance(&bar, current, total),
+        }
+    }
+
+    fn push(&self, blob: &Digest, event: &PushEvent) {
+        let bar = self.bar(blob);
+        match event {
+            PushEvent::Sending { current, total } => advance(&bar, *current, *total),
+            PushEvent::Done(pushed) => end(&bar, done(pushed)),
         }
     }
 
@@ -161,7 +174,24 @@ impl Progress for Bars {
     }
 }
 
-fn end(bar: &ProgressBar, message: &'static str) {
+fn advance(bar: &ProgressBar, current: u64, total: u64) {
+    if bar.length() != Some(total) || current == 0 {
+        bar.set_length(total);
+        bar.set_style(downloading());
+    }
+    bar.set_position(current);
+}
+
+/// Docker's words for how a blob came to be in the registry.
+fn done(pushed: &Pushed) -> String {
+    match pushed {
+        Pushed::Existed => "Layer already exists".into(),
+        Pushed::Mounted(from) => format!("Mounted from {from}"),
+        Pushed::Sent => "Pushed".into(),
+    }
+}
+
+fn end(bar: &ProgressBar, message: impl Into<Cow<'static, str>>) {
     bar.set_style(plain());
     bar.finish_with_message(message);
 }

@@ -43,13 +43,19 @@ pub struct PushOutcome {
 }
 
 impl Store {
-    /// Pushes the image `reference` under that name. `told` hears of each blob;
-    /// it is called often and must not block.
-    pub async fn push(
+    /// Pushes the image `reference` under that name.
+    pub async fn push(&self, reference: &Reference, options: &PullOptions) -> Result<PushOutcome> {
+        let pushed = self.push_to_registry(reference, options).await;
+        if pushed.is_err() {
+            options.progress.fail();
+        }
+        pushed
+    }
+
+    async fn push_to_registry(
         &self,
         reference: &Reference,
         options: &PullOptions,
-        told: &(dyn Fn(&Digest, PushEvent) + Sync),
     ) -> Result<PushOutcome> {
         let image = self.find(reference)?;
         let incomplete =
@@ -68,9 +74,10 @@ impl Store {
         let mut named: Vec<String> = blobs.iter().filter_map(source).map(str::to_owned).collect();
         named.sort();
         named.dedup();
+        let told = |digest: &Digest, event| options.progress.push(digest, &event);
         let uploads = Uploads::open(reference, &named, &options.access())?;
         let pushing = blobs.iter().map(|blob| {
-            let (uploads, source) = (&uploads, source(blob));
+            let (uploads, source, told) = (&uploads, source(blob), &told);
             async move {
                 let (digest, total) = (&blob.digest, blob.size);
                 let sending = |current| told(digest, PushEvent::Sending { current, total });

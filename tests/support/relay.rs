@@ -37,6 +37,8 @@ pub enum Rule {
     Pass,
     /// End the connection after so many bytes of the body.
     Cut(u64),
+    /// `Cut`, after another bit at the start.
+    CutAndFlip(u64),
     /// Another bit at this offset of the body.
     Flip(u64),
     /// A pause after every 64 KiB.
@@ -169,16 +171,19 @@ fn pass_on(
     let (mut at, mut buffer) = (0, vec![0; 64 << 10]);
     loop {
         let most = match rule {
-            Rule::Cut(end) => (end - at).min(buffer.len() as u64) as usize,
+            Rule::Cut(end) | Rule::CutAndFlip(end) => (end - at).min(buffer.len() as u64) as usize,
             _ => buffer.len(),
         };
         let read = from.read(&mut buffer[..most])?;
         if read == 0 {
             return Ok(());
         }
-        if let Rule::Flip(offset) = rule
-            && (at..at + read as u64).contains(offset)
-        {
+        let bent = match rule {
+            Rule::Flip(offset) => Some(*offset),
+            Rule::CutAndFlip(_) => Some(20),
+            _ => None,
+        };
+        if let Some(offset) = bent.filter(|offset| (at..at + read as u64).contains(offset)) {
             buffer[(offset - at) as usize] ^= 1;
         }
         count(read as u64);

@@ -94,6 +94,22 @@ pub async fn find(
     Ok(None)
 }
 
+/// The login that one file has for a registry.
+pub async fn stored(path: &Path, registry: &str) -> Result<Option<Credentials>> {
+    find(&[path.to_owned()], registry, "").await
+}
+
+/// The first file that has credentials for a registry, or names a helper that
+/// has.
+pub async fn known_in(docker: &Path, registry: &str) -> Result<Option<PathBuf>> {
+    for path in files(docker) {
+        if find(std::slice::from_ref(&path), registry, "").await?.is_some() {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
+}
+
 /// What files and helpers call a registry.
 pub fn server_key(registry: &str) -> String {
     match registry {

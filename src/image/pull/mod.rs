@@ -3,7 +3,9 @@
 //! index. Nothing is visible in the store before the last step.
 
 mod convert;
+mod download;
 mod layers;
+mod storing;
 
 use std::path::PathBuf;
 use std::sync::Arc;

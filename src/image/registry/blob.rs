@@ -25,7 +25,8 @@ pub struct BlobReader {
     what: &'static str,
     /// The offset of the next byte.
     at: u64,
-    /// The place that is asked.
+    /// The place that was asked first, and the one that is asked now.
+    first: usize,
     place: usize,
     body: Option<Response>,
     /// Bytes at the start of the body that we have already.
@@ -41,10 +42,10 @@ impl BlobReader {
     /// A reader of `blob`, called `what` in messages.
     pub(super) fn new(registry: Registry, blob: &Blob, what: &'static str, start: Start) -> Self {
         let backoff = Backoff::new(registry.retries);
-        let (at, place) = (start.offset, start.place);
+        let (at, first, place) = (start.offset, start.place, start.place);
         let blob = blob.clone();
         let (body, skip, whole, mark) = (None, 0, false, at);
-        Self { registry, blob, what, at, place, body, skip, whole, backoff, mark }
+        Self { registry, blob, what, at, first, place, body, skip, whole, backoff, mark }
     }
 
     /// The name of who served the last byte.
@@ -52,9 +53,13 @@ impl BlobReader {
         self.registry.places.get(self.place).map_or("", |place| place.wire().registry())
     }
 
-    /// The place after the one that served the last byte, if there is another.
+    /// Where all of it could be had once more, if the bytes were wrong: the place
+    /// after the last that was asked, or the last if others had a share in them.
     pub fn next_place(&self) -> Option<usize> {
-        (self.place + 1 < self.registry.places.len()).then_some(self.place + 1)
+        match self.place + 1 < self.registry.places.len() {
+            true => Some(self.place + 1),
+            false => (self.place > self.first).then_some(self.place),
+        }
     }
 
     /// The next bytes; `None` at the end.

@@ -170,4 +170,21 @@ mod tests {
             [("bearer".into(), vec![("realm".into(), "half".into())])]
         );
     }
+
+    #[test]
+    fn no_text_is_too_odd() {
+        let mut state = 7_u64;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            usize::try_from(state >> 40).unwrap_or_default()
+        };
+        let alphabet: Vec<char> = "aB =,\"\\é\t;/:".chars().collect();
+        for _ in 0..20_000 {
+            let text: String =
+                (0..next() % 24).map(|_| alphabet[next() % alphabet.len()]).collect();
+            for (scheme, parameters) in parse(&text) {
+                assert!(!scheme.is_empty() && parameters.iter().all(|(key, _)| !key.is_empty()));
+            }
+        }
+    }
 }

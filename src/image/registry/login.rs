@@ -189,7 +189,11 @@ impl Wanted {
             None => self.get(wire, credentials).await?,
         };
         if !is_ok(response.status()) {
-            return Err(wire.refused(response, None, credentials.is_some()).await);
+            let mut failed = wire.refused(response, None, credentials.is_some()).await;
+            if let Error::Protocol { detail, .. } = &mut failed.error {
+                *detail = format!("the login with {detail}");
+            }
+            return Err(failed);
         }
         let body = wire.read(response, MAX_TOKEN_ANSWER).await?;
         let body =

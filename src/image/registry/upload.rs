@@ -167,9 +167,13 @@ impl Uploads {
                     return Err(Failed::for_now(Error::Timeout(wire.registry().to_owned())));
                 }
             };
+            // Another host has no right to ask for a login.
+            if !own {
+                return Ok(response);
+            }
             match self.endpoint.new_pass(&response, &pass).await? {
-                Some(new) if own => pass = new,
-                _ => return Ok(response),
+                Some(new) => pass = new,
+                None => return Ok(response),
             }
         }
     }
