@@ -230,6 +230,12 @@ mod tests {
             let failure = Template::parse(bad).unwrap_err();
             assert!(failure.message.starts_with("cannot use the template"), "{bad}: {failure}");
         }
+        // Nothing that can be written is a panic.
+        let odd = "a{{ .X | join \"|\" }}{{é}}}}{{json|.}}{{\\t}}\u{0}{{{.A.}}";
+        let ends = || odd.char_indices().map(|(at, _)| at);
+        for text in ends().flat_map(|from| ends().filter_map(move |to| odd.get(from..to))) {
+            let _ = Template::parse(text).and_then(|template| template.render(&json!({"X": [1]})));
+        }
         let template = Template::parse("{{.Nope}}").unwrap();
         let failure = template.render(&json!({"ID": 1})).unwrap_err();
         assert!(failure.message.contains(".Nope"));
