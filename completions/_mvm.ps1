@@ -29,6 +29,9 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Create a VM from an image and run a command in it')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
+            [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
+            [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Log in to a registry')
+            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Log out from a registry')
             [CompletionResult]::new('images', 'images', [CompletionResultType]::ParameterValue, 'List images')
             [CompletionResult]::new('rmi', 'rmi', [CompletionResultType]::ParameterValue, 'Remove images')
             [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
@@ -85,6 +88,30 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'mvm;push' {
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Push all tags of the repository')
+            [CompletionResult]::new('--all-tags', '--all-tags', [CompletionResultType]::ParameterName, 'Push all tags of the repository')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the reference only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print the reference only')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;login' {
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'User name')
+            [CompletionResult]::new('--username', '--username', [CompletionResultType]::ParameterName, 'User name')
+            [CompletionResult]::new('-p', '-p', [CompletionResultType]::ParameterName, 'Docker''s flag, refused: other users see command lines')
+            [CompletionResult]::new('--password', '--password', [CompletionResultType]::ParameterName, 'Docker''s flag, refused: other users see command lines')
+            [CompletionResult]::new('--password-stdin', '--password-stdin', [CompletionResultType]::ParameterName, 'Read the password from stdin')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;logout' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'mvm;images' {
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME')
             [CompletionResult]::new('--filter', '--filter', [CompletionResultType]::ParameterName, 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME')
@@ -117,9 +144,12 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List images')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List images')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
+            [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
             [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove images')
             [CompletionResult]::new('remove', 'remove', [CompletionResultType]::ParameterValue, 'Remove images')
             [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
+            [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show all that is known of images')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'Show how an image was built')
             [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove images without a name, and what ended pulls left')
@@ -166,6 +196,15 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'mvm;image;push' {
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Push all tags of the repository')
+            [CompletionResult]::new('--all-tags', '--all-tags', [CompletionResultType]::ParameterName, 'Push all tags of the repository')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print the reference only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print the reference only')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'mvm;image;rm' {
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Also one that a VM uses, or that has names in several repositories')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Also one that a VM uses, or that has names in several repositories')
@@ -181,6 +220,25 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;image;tag' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;load' {
+            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin')
+            [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin')
+            [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from images for several: linux/amd64')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how it goes on')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how it goes on')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;image;save' {
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Write to this file, in place of stdout')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write to this file, in place of stdout')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Kind of archive; without this, one that readers of both kinds take')
+            [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform that the images must be for: linux/amd64')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -221,8 +279,11 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         'mvm;image;help' {
             [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List images')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
+            [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
             [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove images')
             [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
+            [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show all that is known of images')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'Show how an image was built')
             [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove images without a name, and what ended pulls left')
@@ -236,10 +297,19 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         'mvm;image;help;pull' {
             break
         }
+        'mvm;image;help;push' {
+            break
+        }
         'mvm;image;help;rm' {
             break
         }
         'mvm;image;help;tag' {
+            break
+        }
+        'mvm;image;help;load' {
+            break
+        }
+        'mvm;image;help;save' {
             break
         }
         'mvm;image;help;inspect' {
@@ -364,6 +434,9 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         'mvm;help' {
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Create a VM from an image and run a command in it')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
+            [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
+            [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Log in to a registry')
+            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Log out from a registry')
             [CompletionResult]::new('images', 'images', [CompletionResultType]::ParameterValue, 'List images')
             [CompletionResult]::new('rmi', 'rmi', [CompletionResultType]::ParameterValue, 'Remove images')
             [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
@@ -384,6 +457,15 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         'mvm;help;pull' {
             break
         }
+        'mvm;help;push' {
+            break
+        }
+        'mvm;help;login' {
+            break
+        }
+        'mvm;help;logout' {
+            break
+        }
         'mvm;help;images' {
             break
         }
@@ -396,8 +478,11 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         'mvm;help;image' {
             [CompletionResult]::new('ls', 'ls', [CompletionResultType]::ParameterValue, 'List images')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
+            [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
             [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove images')
             [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
+            [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show all that is known of images')
             [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'Show how an image was built')
             [CompletionResult]::new('prune', 'prune', [CompletionResultType]::ParameterValue, 'Remove images without a name, and what ended pulls left')
@@ -410,10 +495,19 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         'mvm;help;image;pull' {
             break
         }
+        'mvm;help;image;push' {
+            break
+        }
         'mvm;help;image;rm' {
             break
         }
         'mvm;help;image;tag' {
+            break
+        }
+        'mvm;help;image;load' {
+            break
+        }
+        'mvm;help;image;save' {
             break
         }
         'mvm;help;image;inspect' {

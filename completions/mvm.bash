@@ -31,11 +31,20 @@ _mvm() {
             mvm,load)
                 cmd="mvm__subcmd__load"
                 ;;
+            mvm,login)
+                cmd="mvm__subcmd__login"
+                ;;
+            mvm,logout)
+                cmd="mvm__subcmd__logout"
+                ;;
             mvm,ps)
                 cmd="mvm__subcmd__ps"
                 ;;
             mvm,pull)
                 cmd="mvm__subcmd__pull"
+                ;;
+            mvm,push)
+                cmd="mvm__subcmd__push"
                 ;;
             mvm,rm)
                 cmd="mvm__subcmd__rm"
@@ -73,11 +82,20 @@ _mvm() {
             mvm__subcmd__help,load)
                 cmd="mvm__subcmd__help__subcmd__load"
                 ;;
+            mvm__subcmd__help,login)
+                cmd="mvm__subcmd__help__subcmd__login"
+                ;;
+            mvm__subcmd__help,logout)
+                cmd="mvm__subcmd__help__subcmd__logout"
+                ;;
             mvm__subcmd__help,ps)
                 cmd="mvm__subcmd__help__subcmd__ps"
                 ;;
             mvm__subcmd__help,pull)
                 cmd="mvm__subcmd__help__subcmd__pull"
+                ;;
+            mvm__subcmd__help,push)
+                cmd="mvm__subcmd__help__subcmd__push"
                 ;;
             mvm__subcmd__help,rm)
                 cmd="mvm__subcmd__help__subcmd__rm"
@@ -106,6 +124,9 @@ _mvm() {
             mvm__subcmd__help__subcmd__image,inspect)
                 cmd="mvm__subcmd__help__subcmd__image__subcmd__inspect"
                 ;;
+            mvm__subcmd__help__subcmd__image,load)
+                cmd="mvm__subcmd__help__subcmd__image__subcmd__load"
+                ;;
             mvm__subcmd__help__subcmd__image,ls)
                 cmd="mvm__subcmd__help__subcmd__image__subcmd__ls"
                 ;;
@@ -115,8 +136,14 @@ _mvm() {
             mvm__subcmd__help__subcmd__image,pull)
                 cmd="mvm__subcmd__help__subcmd__image__subcmd__pull"
                 ;;
+            mvm__subcmd__help__subcmd__image,push)
+                cmd="mvm__subcmd__help__subcmd__image__subcmd__push"
+                ;;
             mvm__subcmd__help__subcmd__image,rm)
                 cmd="mvm__subcmd__help__subcmd__image__subcmd__rm"
+                ;;
+            mvm__subcmd__help__subcmd__image,save)
+                cmd="mvm__subcmd__help__subcmd__image__subcmd__save"
                 ;;
             mvm__subcmd__help__subcmd__image,tag)
                 cmd="mvm__subcmd__help__subcmd__image__subcmd__tag"
@@ -145,6 +172,9 @@ _mvm() {
             mvm__subcmd__image,list)
                 cmd="mvm__subcmd__image__subcmd__ls"
                 ;;
+            mvm__subcmd__image,load)
+                cmd="mvm__subcmd__image__subcmd__load"
+                ;;
             mvm__subcmd__image,ls)
                 cmd="mvm__subcmd__image__subcmd__ls"
                 ;;
@@ -154,11 +184,17 @@ _mvm() {
             mvm__subcmd__image,pull)
                 cmd="mvm__subcmd__image__subcmd__pull"
                 ;;
+            mvm__subcmd__image,push)
+                cmd="mvm__subcmd__image__subcmd__push"
+                ;;
             mvm__subcmd__image,remove)
                 cmd="mvm__subcmd__image__subcmd__rm"
                 ;;
             mvm__subcmd__image,rm)
                 cmd="mvm__subcmd__image__subcmd__rm"
+                ;;
+            mvm__subcmd__image,save)
+                cmd="mvm__subcmd__image__subcmd__save"
                 ;;
             mvm__subcmd__image,tag)
                 cmd="mvm__subcmd__image__subcmd__tag"
@@ -175,6 +211,9 @@ _mvm() {
             mvm__subcmd__image__subcmd__help,inspect)
                 cmd="mvm__subcmd__image__subcmd__help__subcmd__inspect"
                 ;;
+            mvm__subcmd__image__subcmd__help,load)
+                cmd="mvm__subcmd__image__subcmd__help__subcmd__load"
+                ;;
             mvm__subcmd__image__subcmd__help,ls)
                 cmd="mvm__subcmd__image__subcmd__help__subcmd__ls"
                 ;;
@@ -184,8 +223,14 @@ _mvm() {
             mvm__subcmd__image__subcmd__help,pull)
                 cmd="mvm__subcmd__image__subcmd__help__subcmd__pull"
                 ;;
+            mvm__subcmd__image__subcmd__help,push)
+                cmd="mvm__subcmd__image__subcmd__help__subcmd__push"
+                ;;
             mvm__subcmd__image__subcmd__help,rm)
                 cmd="mvm__subcmd__image__subcmd__help__subcmd__rm"
+                ;;
+            mvm__subcmd__image__subcmd__help,save)
+                cmd="mvm__subcmd__image__subcmd__help__subcmd__save"
                 ;;
             mvm__subcmd__image__subcmd__help,tag)
                 cmd="mvm__subcmd__image__subcmd__help__subcmd__tag"
@@ -224,7 +269,7 @@ _mvm() {
 
     case "${cmd}" in
         mvm)
-            opts="-v -h -V --verbose --help --version run pull images rmi tag image system load save ps stop rm doctor help"
+            opts="-v -h -V --verbose --help --version run pull push login logout images rmi tag image system load save ps stop rm doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -260,7 +305,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help)
-            opts="run pull images rmi tag image system load save ps stop rm doctor help"
+            opts="run pull push login logout images rmi tag image system load save ps stop rm doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -302,7 +347,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help__subcmd__image)
-            opts="ls pull rm tag inspect history prune verify"
+            opts="ls pull push rm tag load save inspect history prune verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -330,6 +375,20 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help__subcmd__image__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__image__subcmd__load)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -385,7 +444,35 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mvm__subcmd__help__subcmd__image__subcmd__push)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mvm__subcmd__help__subcmd__image__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__image__subcmd__save)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -455,6 +542,34 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mvm__subcmd__help__subcmd__login)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__logout)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mvm__subcmd__help__subcmd__ps)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -470,6 +585,20 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help__subcmd__pull)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__push)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -624,7 +753,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__image)
-            opts="-h --help ls list pull rm remove tag inspect history prune verify help"
+            opts="-h --help ls list pull push rm remove tag load save inspect history prune verify help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -638,7 +767,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__image__subcmd__help)
-            opts="ls pull rm tag inspect history prune verify help"
+            opts="ls pull push rm tag load save inspect history prune verify help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -680,6 +809,20 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__image__subcmd__help__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__image__subcmd__help__subcmd__load)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -735,7 +878,35 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mvm__subcmd__image__subcmd__help__subcmd__push)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mvm__subcmd__image__subcmd__help__subcmd__rm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__image__subcmd__help__subcmd__save)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -817,6 +988,32 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mvm__subcmd__image__subcmd__load)
+            opts="-i -q -h --input --platform --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --input)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -i)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --platform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mvm__subcmd__image__subcmd__ls)
             opts="-a -f -q -h --all --digests --filter --quiet --no-trunc --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -883,6 +1080,20 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mvm__subcmd__image__subcmd__push)
+            opts="-a -q -h --all-tags --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mvm__subcmd__image__subcmd__rm)
             opts="-f -h --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -890,6 +1101,36 @@ _mvm() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__image__subcmd__save)
+            opts="-o -h --output --format --platform --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "docker-archive oci-archive" -- "${cur}"))
+                    return 0
+                    ;;
+                --platform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -981,6 +1222,50 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mvm__subcmd__login)
+            opts="-u -p -h --username --password-stdin --password --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --username)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --password)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__logout)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mvm__subcmd__ps)
             opts="-a -q -h --all --quiet --no-trunc --format --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1014,6 +1299,20 @@ _mvm() {
                     COMPREPLY=($(compgen -W "true false" -- "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__push)
+            opts="-a -q -h --all-tags --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -26,6 +26,9 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand --version 'Print version'
             cand run 'Create a VM from an image and run a command in it'
             cand pull 'Pull an image from a registry, or take one from a directory or an archive'
+            cand push 'Push an image to a registry'
+            cand login 'Log in to a registry'
+            cand logout 'Log out from a registry'
             cand images 'List images'
             cand rmi 'Remove images'
             cand tag 'Give an image another name'
@@ -79,6 +82,27 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'mvm;push'= {
+            cand -a 'Push all tags of the repository'
+            cand --all-tags 'Push all tags of the repository'
+            cand -q 'Print the reference only'
+            cand --quiet 'Print the reference only'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;login'= {
+            cand -u 'User name'
+            cand --username 'User name'
+            cand -p 'Docker''s flag, refused: other users see command lines'
+            cand --password 'Docker''s flag, refused: other users see command lines'
+            cand --password-stdin 'Read the password from stdin'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;logout'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'mvm;images'= {
             cand -f 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME'
             cand --filter 'dangling=BOOL, reference=PATTERN, label=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME'
@@ -108,9 +132,12 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand ls 'List images'
             cand list 'List images'
             cand pull 'Pull an image from a registry, or take one from a directory or an archive'
+            cand push 'Push an image to a registry'
             cand rm 'Remove images'
             cand remove 'Remove images'
             cand tag 'Give an image another name'
+            cand load 'Load images from an archive (docker save, or a tar of an OCI layout)'
+            cand save 'Save images to an archive'
             cand inspect 'Show all that is known of images'
             cand history 'Show how an image was built'
             cand prune 'Remove images without a name, and what ended pulls left'
@@ -153,6 +180,14 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'mvm;image;push'= {
+            cand -a 'Push all tags of the repository'
+            cand --all-tags 'Push all tags of the repository'
+            cand -q 'Print the reference only'
+            cand --quiet 'Print the reference only'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'mvm;image;rm'= {
             cand -f 'Also one that a VM uses, or that has names in several repositories'
             cand --force 'Also one that a VM uses, or that has names in several repositories'
@@ -166,6 +201,23 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mvm;image;tag'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;load'= {
+            cand -i 'Read this file, in place of stdin'
+            cand --input 'Read this file, in place of stdin'
+            cand --platform 'Platform to choose from images for several: linux/amd64'
+            cand -q 'Do not show how it goes on'
+            cand --quiet 'Do not show how it goes on'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;image;save'= {
+            cand -o 'Write to this file, in place of stdout'
+            cand --output 'Write to this file, in place of stdout'
+            cand --format 'Kind of archive; without this, one that readers of both kinds take'
+            cand --platform 'Platform that the images must be for: linux/amd64'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -201,8 +253,11 @@ set edit:completion:arg-completer[mvm] = {|@words|
         &'mvm;image;help'= {
             cand ls 'List images'
             cand pull 'Pull an image from a registry, or take one from a directory or an archive'
+            cand push 'Push an image to a registry'
             cand rm 'Remove images'
             cand tag 'Give an image another name'
+            cand load 'Load images from an archive (docker save, or a tar of an OCI layout)'
+            cand save 'Save images to an archive'
             cand inspect 'Show all that is known of images'
             cand history 'Show how an image was built'
             cand prune 'Remove images without a name, and what ended pulls left'
@@ -213,9 +268,15 @@ set edit:completion:arg-completer[mvm] = {|@words|
         }
         &'mvm;image;help;pull'= {
         }
+        &'mvm;image;help;push'= {
+        }
         &'mvm;image;help;rm'= {
         }
         &'mvm;image;help;tag'= {
+        }
+        &'mvm;image;help;load'= {
+        }
+        &'mvm;image;help;save'= {
         }
         &'mvm;image;help;inspect'= {
         }
@@ -319,6 +380,9 @@ set edit:completion:arg-completer[mvm] = {|@words|
         &'mvm;help'= {
             cand run 'Create a VM from an image and run a command in it'
             cand pull 'Pull an image from a registry, or take one from a directory or an archive'
+            cand push 'Push an image to a registry'
+            cand login 'Log in to a registry'
+            cand logout 'Log out from a registry'
             cand images 'List images'
             cand rmi 'Remove images'
             cand tag 'Give an image another name'
@@ -336,6 +400,12 @@ set edit:completion:arg-completer[mvm] = {|@words|
         }
         &'mvm;help;pull'= {
         }
+        &'mvm;help;push'= {
+        }
+        &'mvm;help;login'= {
+        }
+        &'mvm;help;logout'= {
+        }
         &'mvm;help;images'= {
         }
         &'mvm;help;rmi'= {
@@ -345,8 +415,11 @@ set edit:completion:arg-completer[mvm] = {|@words|
         &'mvm;help;image'= {
             cand ls 'List images'
             cand pull 'Pull an image from a registry, or take one from a directory or an archive'
+            cand push 'Push an image to a registry'
             cand rm 'Remove images'
             cand tag 'Give an image another name'
+            cand load 'Load images from an archive (docker save, or a tar of an OCI layout)'
+            cand save 'Save images to an archive'
             cand inspect 'Show all that is known of images'
             cand history 'Show how an image was built'
             cand prune 'Remove images without a name, and what ended pulls left'
@@ -356,9 +429,15 @@ set edit:completion:arg-completer[mvm] = {|@words|
         }
         &'mvm;help;image;pull'= {
         }
+        &'mvm;help;image;push'= {
+        }
         &'mvm;help;image;rm'= {
         }
         &'mvm;help;image;tag'= {
+        }
+        &'mvm;help;image;load'= {
+        }
+        &'mvm;help;image;save'= {
         }
         &'mvm;help;image;inspect'= {
         }

@@ -129,7 +129,7 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, backend: &Choice) -> Resul
         name: spec.name.clone(),
         created_ms: now_ms(),
         image: ImageRecord {
-            reference: spec.image.clone(),
+            reference: shown(spec, image),
             id: image.id.to_string(),
             manifest_digest: image.manifest_digest.to_string(),
             layers: image.layers.iter().map(|layer| layer.path.clone()).collect(),
@@ -147,6 +147,16 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, backend: &Choice) -> Resul
         monitor_pid: None,
         other: serde_json::Map::new(),
     })
+}
+
+/// What `mvm ps` calls the image: as it was typed, but for a file the name that
+/// it has now, and for stdin at least the ID.
+fn shown(spec: &RunSpec, image: &Image) -> String {
+    match (&spec.source, &image.reference) {
+        (Source::Local(_), Some(reference)) => reference.familiar(),
+        (Source::Local(source), None) if source.is_stdin() => image.id.short().to_owned(),
+        _ => spec.image.clone(),
+    }
 }
 
 /// Everything between the image and the boot.

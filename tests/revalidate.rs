@@ -12,8 +12,8 @@ use serde_json::json;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-#[test]
-fn a_tag_that_did_not_move_costs_one_question() {
+/// What is asked for: first, then as the policies have it.
+fn questions(tells_digest: bool) -> [Vec<String>; 4] {
     let mut image = FakeImage::new(&[tar("etc/name", b"value\n")]);
     let manifest = image.manifest_answer().body_mut().clone();
     let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [{
@@ -21,7 +21,11 @@ fn a_tag_that_did_not_move_costs_one_question() {
         "platform": Platform::host(),
     }]});
     let body = serde_json::to_vec(&index).unwrap();
-    let answer = Answer::new(200, body).header("Content-Type", INDEX);
+    let digest = Digest::of(&body).to_string();
+    let mut answer = Answer::new(200, body).header("Content-Type", INDEX);
+    if tells_digest {
+        answer = answer.header("Docker-Content-Digest", digest);
+    }
     *image.manifest_answer() = answer;
     let server = image.serve();
     let home = tempfile::tempdir().unwrap();
@@ -35,8 +39,20 @@ fn a_tag_that_did_not_move_costs_one_question() {
         let paths: Vec<String> = server.seen()[before..].iter().map(|r| r.path.clone()).collect();
         paths.into_iter().filter(|path| path != "/v2/").collect::<Vec<_>>()
     };
-    assert_eq!(pull(PullPolicy::Missing).len(), 4, "index, manifest, configuration, layer");
-    assert_eq!(pull(PullPolicy::Missing), Vec::<String>::new());
-    assert_eq!(pull(PullPolicy::Never), Vec::<String>::new());
-    assert_eq!(pull(PullPolicy::Always), ["/v2/a/manifests/latest"]);
+    [PullPolicy::Missing, PullPolicy::Missing, PullPolicy::Never, PullPolicy::Always].map(pull)
+}
+
+#[test]
+fn a_tag_that_did_not_move_costs_one_question() {
+    let [first, missing, never, always] = questions(true);
+    assert_eq!(first.len(), 4, "index, manifest, configuration, layer: {first:?}");
+    assert_eq!((missing.len(), never.len()), (0, 0));
+    assert_eq!(always, ["/v2/a/manifests/latest"]);
+}
+
+/// Its manifest is in the store already.
+#[test]
+fn a_registry_that_tells_no_digest_is_asked_for_the_index_only() {
+    let [.., always] = questions(false);
+    assert_eq!(always, ["/v2/a/manifests/latest"; 2], "by HEAD and by GET");
 }

@@ -164,6 +164,12 @@ fn docker_archives_that_lie() {
         let name = files.0.keys().find(|name| name.ends_with(".json")).unwrap().clone();
         files.put(&name, &config(&[]));
     });
+    let names: Vec<String> = (0..2001).map(|at| format!("a:{at}")).collect();
+    let many = |files: &mut Files| {
+        files.edit("manifest.json", |m| m[0]["RepoTags"] = json!(names));
+    };
+    refuse("more than 2000 names", &many);
+    refuse("more than 1000 images", &edit(&|m| *m = json!(vec![m[0].clone(); 1001])));
     let looping = |link: &str| {
         let mut files = good.clone();
         files.0.remove("layer1/layer.tar");
@@ -202,4 +208,48 @@ fn what_is_no_file_in_a_layout() {
         assert!(home.images().is_empty());
         home.verify();
     }
+}
+
+/// Somebody writes to the layout all the while: what is taken is right, or
+/// nothing is.
+#[test]
+fn a_layout_that_changes() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let layers = layers();
+    let home = Home::new();
+    let directory = home.path().join("layout");
+    Files::oci("a:1", &layers).write(&directory);
+    let blob = directory.join(blob_name(&layers[1]));
+    let stop = AtomicBool::new(false);
+    let (good, mut bad) = (layers[1].clone(), layers[1].clone());
+    bad[700..].fill(9);
+    let (mut taken, mut refused) = (0, 0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for at in 0.. {
+                let bytes = [&good[..], &bad, &good[..5000]][at % 3];
+                std::fs::write(&blob, bytes).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(at as u64 % 4));
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        for _ in 0..20 {
+            let home = Home::new();
+            let ended = home.mvm(["pull", &format!("oci:{}", directory.display())]);
+            home.verify();
+            match ended.status {
+                0 => taken += 1,
+                _ => {
+                    ended.refused("expected");
+                    assert!(home.images().is_empty());
+                    refused += 1;
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    println!("{taken} taken, {refused} refused");
+    assert_eq!(taken + refused, 20);
 }

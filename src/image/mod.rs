@@ -7,6 +7,8 @@ mod compression;
 mod config;
 mod digest;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod layer;
 mod manifest;
 mod platform;

@@ -34,6 +34,11 @@ pub enum LayerEvent {
 pub trait Progress: Send + Sync {
     /// The pull goes to the registry.
     fn start(&self, _reference: &Reference) {}
+    /// So many bytes of an archive are read, decompressed; what is in it shows at
+    /// its end.
+    fn reading(&self, _bytes: u64) {}
+    /// The archive is read.
+    fn read(&self) {}
     /// A layer, named by the digest of its compressed form.
     fn layer(&self, _layer: &Digest, _event: LayerEvent) {}
     /// The image is complete; `new` if anything changed in the store.
@@ -91,6 +96,7 @@ impl Progress for Lines {
 #[derive(Default)]
 struct Bars {
     all: MultiProgress,
+    reading: Mutex<Option<ProgressBar>>,
     layers: Mutex<HashMap<Digest, ProgressBar>>,
 }
 
@@ -110,6 +116,23 @@ impl Bars {
 impl Progress for Bars {
     fn start(&self, reference: &Reference) {
         let _ = self.all.println(pulling(reference));
+    }
+
+    fn reading(&self, bytes: u64) {
+        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let bar = self.all.add(ProgressBar::new_spinner());
+            bar.set_style(style("Reading the archive: {bytes} {bytes_per_sec:>11}"));
+            bar
+        };
+        reading.get_or_insert_with(make).set_position(bytes);
+    }
+
+    fn read(&self) {
+        let reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(bar) = reading {
+            bar.finish_and_clear();
+        }
     }
 
     fn layer(&self, layer: &Digest, event: LayerEvent) {

@@ -101,14 +101,12 @@ pub(super) fn is_loopback_host(registry: &str) -> bool {
     }
 }
 
-/// A full repository name without what Docker leaves out.
+/// A full repository name without what Docker leaves out, unless what is left
+/// would mean another.
 pub(super) fn familiar_name(name: &str) -> &str {
-    match name.strip_prefix("docker.io/") {
-        Some(path) => {
-            path.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(path)
-        }
-        None => name,
-    }
+    let Some(path) = name.strip_prefix("docker.io/") else { return name };
+    let short = path.strip_prefix("library/").filter(|rest| !rest.contains('/')).unwrap_or(path);
+    if split_registry(short).0.is_some() { name } else { short }
 }
 
 impl fmt::Display for Reference {

@@ -183,3 +183,11 @@ fn refuses_what_is_one_too_many() {
         assert_eq!(error.kind, kind, "{text}");
     }
 }
+
+/// Found by fuzzing: `er.io/x` would be another registry.
+#[test]
+fn a_path_that_looks_like_a_registry_stays_behind_one() {
+    let reference = "docker.io/er.io/x".parse::<Reference>().unwrap();
+    assert_eq!(reference.familiar(), "docker.io/er.io/x:latest");
+    assert_eq!("docker.io/library/er.io".parse::<Reference>().unwrap().familiar(), "er.io:latest");
+}

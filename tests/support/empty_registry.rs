@@ -47,7 +47,9 @@ impl Registry {
         Some(registry)
     }
 
-    fn start_with(extra: &str) -> Option<Self> {
+    /// Starts one with more lines of configuration, the first of which go to
+    /// `http`.
+    pub fn start_with(extra: &str) -> Option<Self> {
         let program = program()?;
         // Between finding a free port and using it another process may take it.
         for _ in 0..5 {

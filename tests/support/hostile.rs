@@ -2,7 +2,7 @@
 //! A registry that lies: a tiny HTTP server whose answers a test can bend.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,6 +21,8 @@ pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub struct Request {
     pub path: String,
     pub authorization: Option<String>,
+    #[allow(dead_code, reason = "most tests look at paths only")]
+    pub body: String,
 }
 
 /// How to answer.
@@ -144,10 +146,11 @@ impl Drop for Server {
 }
 
 fn read(stream: &TcpStream) -> Option<Request> {
-    let mut lines = BufReader::new(stream).lines();
+    let mut reader = BufReader::new(stream);
+    let mut lines = reader.by_ref().lines();
     let first = lines.next()?.ok()?;
     let path = first.split(' ').nth(1)?.to_owned();
-    let mut authorization = None;
+    let (mut authorization, mut length) = (None, 0);
     for line in lines {
         let line = line.ok()?;
         if line.is_empty() {
@@ -157,9 +160,15 @@ fn read(stream: &TcpStream) -> Option<Request> {
             && name.eq_ignore_ascii_case("authorization")
         {
             authorization = Some(value.to_owned());
+        } else if let Some((name, value)) = line.split_once(": ")
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.parse().ok()?;
         }
     }
-    Some(Request { path, authorization })
+    let mut body = String::new();
+    reader.take(length).read_to_string(&mut body).ok()?;
+    Some(Request { path, authorization, body })
 }
 
 /// An image, right in every way until a test changes it.

@@ -61,7 +61,11 @@ impl Node {
 
 impl Reader {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut reader = Self { file: File::open(path)?, meta: 0, root: 0 };
+        Self::of(File::open(path)?)
+    }
+
+    pub fn of(file: File) -> io::Result<Self> {
+        let mut reader = Self { file, meta: 0, root: 0 };
         let head = reader.at(SUPER as u64, 44)?;
         reader.root = u64::from(u16_at(&head, 14));
         reader.meta = u64::from(u32_at(&head, 40)) * BLOCK;

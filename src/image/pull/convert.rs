@@ -46,7 +46,7 @@ impl Conversion {
         let failure = RefCell::new(None);
         let mut hasher = Hasher::new(self.diff_id.algorithm());
         let tar = Tar {
-            inner: self.decompress(blob)?,
+            inner: decompressed(blob).map_err(|error| self.broken(&error))?,
             hasher: &mut hasher,
             left: self.limits.layer_bytes,
             conversion: &self,
@@ -75,26 +75,6 @@ impl Conversion {
         Ok((unfinished, summary))
     }
 
-    /// By the first bytes and not by the media type, as Docker and containerd
-    /// do: there are registries full of layers that are labelled wrongly, and
-    /// the diff ID tells whether the choice was right.
-    fn decompress<'a>(&self, mut blob: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>> {
-        let mut magic = Vec::with_capacity(4);
-        let read = blob.by_ref().take(4).read_to_end(&mut magic);
-        read.map_err(|error| self.broken(&error))?;
-        let kind = (magic.first().copied(), magic.get(1..).unwrap_or_default().to_owned());
-        let blob = io::Cursor::new(magic).chain(blob);
-        Ok(match kind {
-            (Some(0x1f), rest) if rest.first() == Some(&0x8b) => {
-                Box::new(MultiGzDecoder::new(blob))
-            }
-            (Some(0x28), rest) if rest == [0xb5, 0x2f, 0xfd] => zstd(blob, self)?,
-            // Frames to be skipped come first in seekable and estargz variants.
-            (Some(0x50..=0x5f), rest) if rest == [0x2a, 0x4d, 0x18] => zstd(blob, self)?,
-            _ => Box::new(blob),
-        })
-    }
-
     fn broken(&self, error: &io::Error) -> Error {
         if error.get_ref().is_some_and(|inner| inner.is::<Gone>()) {
             return Error::Interrupted;
@@ -103,11 +83,25 @@ impl Conversion {
     }
 }
 
-fn zstd<'a>(blob: impl BufRead + 'a, conversion: &Conversion) -> Result<Box<dyn Read + 'a>> {
-    match zstd::Decoder::with_buffer(blob) {
-        Ok(decoder) => Ok(Box::new(decoder)),
-        Err(error) => Err(conversion.broken(&error)),
-    }
+/// By the first bytes and not by the media type, as Docker and containerd do:
+/// there are registries full of layers that are labelled wrongly, and the diff
+/// ID tells whether the choice was right.
+pub fn decompressed<'a>(mut blob: impl BufRead + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut magic = Vec::with_capacity(4);
+    blob.by_ref().take(4).read_to_end(&mut magic)?;
+    let kind = (magic.first().copied(), magic.get(1..).unwrap_or_default().to_owned());
+    let blob = io::Cursor::new(magic).chain(blob);
+    Ok(match kind {
+        (Some(0x1f), rest) if rest.first() == Some(&0x8b) => Box::new(MultiGzDecoder::new(blob)),
+        (Some(0x28), rest) if rest == [0xb5, 0x2f, 0xfd] => {
+            Box::new(zstd::Decoder::with_buffer(blob)?)
+        }
+        // Frames to be skipped come first in seekable and estargz variants.
+        (Some(0x50..=0x5f), rest) if rest == [0x2a, 0x4d, 0x18] => {
+            Box::new(zstd::Decoder::with_buffer(blob)?)
+        }
+        _ => Box::new(blob),
+    })
 }
 
 /// The uncompressed layer as the converter reads it.

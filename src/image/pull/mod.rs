@@ -19,6 +19,8 @@ use super::progress::{LayerEvent, Progress, Quiet};
 use super::reference::Reference;
 use super::registry::{self, Access, RawManifest, Registries, Registry, Retries, Timeouts};
 use super::store::{Image, Record, Store, uppermost};
+#[cfg(fuzzing)]
+pub(super) use convert::decompressed;
 pub(super) use convert::{Conversion, LocalBlob};
 pub(super) use layers::{LocalBlobs, Origin};
 

@@ -15,6 +15,9 @@ use super::settings::{Place, Scheme};
 use crate::image::error::{Error, Result};
 use crate::image::reference::Reference;
 
+/// Logins for one request.
+const MAX_RENEWALS: u8 = 2;
+
 /// A place to ask. Clones share connections and login.
 #[derive(Clone)]
 pub struct Endpoint(Arc<Inner>);
@@ -39,7 +42,8 @@ impl Endpoint {
         timeouts: Timeouts,
     ) -> Result<Self> {
         let plain = place.scheme != Scheme::Https;
-        let wire = Wire::new(&place.host, place.trust.clone(), plain, timeouts)?;
+        let uploads = scopes.iter().any(|scope| scope.ends_with(",push"));
+        let wire = Wire::new(&place.host, place.trust.clone(), plain, uploads, timeouts)?;
         let login = Login::new(source, &place.host, &place.repository, scopes);
         let (reference, base) = (reference.cloned(), OnceCell::new());
         Ok(Self(Arc::new(Inner { place, wire, login, reference, base })))
@@ -94,7 +98,7 @@ impl Endpoint {
         answer: &Response,
         refused: &Pass,
     ) -> Result<Option<Pass>, Failed> {
-        if answer.status() != StatusCode::UNAUTHORIZED || refused.renewed {
+        if answer.status() != StatusCode::UNAUTHORIZED || refused.renewals == MAX_RENEWALS {
             return Ok(None);
         }
         match self.0.login.answer(&self.0.wire, answer.headers(), refused).await {
@@ -144,11 +148,15 @@ impl Endpoint {
     async fn find_base(&self) -> Result<Url, Failed> {
         let of = |scheme: &str| {
             let address = self.0.place.address();
-            Url::parse(&format!("{scheme}://{address}/v2/")).map_err(|_| {
-                let registry = address.to_owned();
-                let detail = "its name is no host name".into();
-                Failed::finally(Error::Unreachable { registry, detail })
-            })
+            let url = Url::parse(&format!("{scheme}://{address}/v2/")).ok();
+            // Settings are no place for passwords.
+            url.filter(|url| url.username().is_empty() && url.password().is_none()).ok_or_else(
+                || {
+                    let registry = address.to_owned();
+                    let detail = "its name is no host name".into();
+                    Failed::finally(Error::Unreachable { registry, detail })
+                },
+            )
         };
         match self.0.place.scheme {
             Scheme::Https => of("https"),

@@ -48,8 +48,8 @@ impl Timeouts {
 #[derive(Clone)]
 pub struct Wire {
     client: reqwest::Client,
-    /// Sends bodies, which take as long as they take.
-    uploading: reqwest::Client,
+    /// Sends large bodies, which take as long as they take.
+    uploading: Option<reqwest::Client>,
     registry: String,
     timeouts: Timeouts,
     /// Whether plain HTTP is allowed, for redirects and tokens too.
@@ -78,8 +78,15 @@ pub struct Answer {
 }
 
 impl Wire {
-    /// For `registry`, the name in messages. Connects to nothing yet.
-    pub fn new(registry: &str, trust: Trust, plain: bool, timeouts: Timeouts) -> Result<Self> {
+    /// For `registry`, the name in messages; also for large bodies, if `uploads`.
+    /// Connects to nothing yet.
+    pub fn new(
+        registry: &str,
+        trust: Trust,
+        plain: bool,
+        uploads: bool,
+        timeouts: Timeouts,
+    ) -> Result<Self> {
         install_crypto();
         let unverified = trust.unverified;
         let (roots, identity) = trust.load(registry)?;
@@ -106,7 +113,8 @@ impl Wire {
         };
         Ok(Self {
             client: builder(Some(timeouts.idle))?,
-            uploading: builder(None)?,
+            // Reading the system's authorities takes a while: not for nothing.
+            uploading: if uploads { Some(builder(None)?) } else { None },
             registry: registry.to_owned(),
             timeouts,
             plain,
@@ -150,7 +158,13 @@ impl Wire {
     fn redirect(&self, from: &Url, response: &Response) -> Result<Option<Url>, Failed> {
         let moved = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
         let location = response.headers().get(header::LOCATION);
-        let Some(location) = location.filter(|_| moved) else { return Ok(None) };
+        match location.filter(|_| moved) {
+            Some(location) => self.next(from, location).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next(&self, from: &Url, location: &HeaderValue) -> Result<Url, Failed> {
         let next = location.to_str().ok().and_then(|text| from.join(text).ok());
         let mut next = next
             .filter(|next| matches!(next.scheme(), "http" | "https") && next.has_host())
@@ -161,10 +175,11 @@ impl Wire {
         // Nobody else chooses whom we log in as.
         let _ = next.set_username("");
         let _ = next.set_password(None);
-        Ok(Some(next))
+        Ok(next)
     }
 
-    /// Sends a body of `length` bytes. There is no limit of time here.
+    /// Sends a body of `length` bytes. There is no limit of time here, if the
+    /// connections are for uploads.
     pub async fn upload(
         &self,
         method: Method,
@@ -174,8 +189,8 @@ impl Wire {
         body: Body,
         length: u64,
     ) -> Result<Response, Failed> {
-        let mut request = self
-            .uploading
+        let client = self.uploading.as_ref().unwrap_or(&self.client);
+        let mut request = client
             .request(method, url)
             .header(header::CONTENT_TYPE, content_type)
             .header(header::CONTENT_LENGTH, length)
@@ -257,4 +272,33 @@ fn install_crypto() {
         // An error means that another part of the program chose one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(plain: bool, from: &str, location: &str) -> Result<String, String> {
+        let wire = Wire::new("r", Trust::default(), plain, false, Timeouts::default()).unwrap();
+        let location = HeaderValue::from_str(location).unwrap();
+        let next = wire.next(&Url::parse(from).unwrap(), &location);
+        next.map(|url| url.to_string()).map_err(|failed| failed.error.to_string())
+    }
+
+    #[test]
+    fn redirects_stay_with_tls_and_log_in_as_nobody() {
+        let from = "https://r.example.com/v2/a/blobs/x";
+        assert_eq!(next(false, from, "/y").unwrap(), "https://r.example.com/y");
+        assert_eq!(next(false, from, "//cdn.example.com/y").unwrap(), "https://cdn.example.com/y");
+        assert_eq!(next(false, from, "https://me:pw@cdn/y").unwrap(), "https://cdn/y");
+        let down = next(false, from, "http://cdn/y").unwrap_err();
+        assert_eq!(down, "registry r redirects from HTTPS to plain HTTP");
+        assert_eq!(next(true, from, "http://cdn/y").unwrap(), "http://cdn/y");
+        assert_eq!(next(false, "http://localhost/", "https://cdn/y").unwrap(), "https://cdn/y");
+        for bad in
+            ["ftp://cdn/y", "file:///etc/passwd", "data:,x", "https://", "http://[", "\u{e9}"]
+        {
+            assert!(next(true, from, bad).is_err() || bad == "\u{e9}", "{bad}");
+        }
+    }
 }

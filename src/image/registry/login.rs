@@ -57,8 +57,9 @@ struct State {
 pub struct Pass {
     pub header: Option<HeaderValue>,
     serial: u64,
-    /// Whether it is the answer to a challenge of the same request.
-    pub renewed: bool,
+    /// How many challenges of the same request were answered before. Others may
+    /// have used up a token before it is sent.
+    pub renewals: u8,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +77,7 @@ impl Login {
     /// What to send along now.
     pub async fn current(&self) -> Pass {
         let state = self.state.lock().await;
-        Pass { header: state.header.clone(), serial: state.serial, renewed: false }
+        Pass { header: state.header.clone(), serial: state.serial, renewals: 0 }
     }
 
     /// Whether credentials were found.
@@ -95,7 +96,7 @@ impl Login {
         let mut state = self.state.lock().await;
         if state.serial > refused.serial {
             let (header, serial) = (state.header.clone(), state.serial);
-            return Ok(Some(Pass { header, serial, renewed: true }));
+            return Ok(Some(Pass { header, serial, renewals: refused.renewals + 1 }));
         }
         let challenge = match challenge::choose(headers) {
             Ok(challenge) => challenge,
@@ -130,7 +131,11 @@ impl Login {
         }
         state.header = Some(header.clone());
         state.serial += 1;
-        Ok(Some(Pass { header: Some(header), serial: state.serial, renewed: true }))
+        Ok(Some(Pass {
+            header: Some(header),
+            serial: state.serial,
+            renewals: refused.renewals + 1,
+        }))
     }
 
     async fn credentials(&self) -> Result<Option<Credentials>> {

@@ -20,7 +20,9 @@ use crate::image::reference::Reference;
 use crate::image::registry::RawManifest;
 
 /// Images of one archive.
-const MAX_IMAGES: u64 = 1000;
+const MAX_IMAGES: usize = 1000;
+/// Names of all of them: the store's index is written for each.
+const MAX_NAMES: usize = 2000;
 pub const LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 /// One image.
@@ -48,8 +50,11 @@ pub fn list(archive: &Archive, limits: &Limits) -> Result<Vec<Listed>> {
     let body = body.ok_or_else(|| missing(archive, "manifest.json"))?;
     let listed: Vec<Listed> = serde_json::from_slice(&body)
         .map_err(|error| damaged(archive, format!("manifest.json: {error}")))?;
-    if listed.len() as u64 > MAX_IMAGES {
+    if listed.len() > MAX_IMAGES {
         return Err(damaged(archive, format!("it has more than {MAX_IMAGES} images")));
+    }
+    if listed.iter().map(|image| image.names().len()).sum::<usize>() > MAX_NAMES {
+        return Err(damaged(archive, format!("it has more than {MAX_NAMES} names")));
     }
     Ok(listed)
 }

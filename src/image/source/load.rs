@@ -170,7 +170,8 @@ fn open(store: &Store, source: &LocalSource, options: &LoadOptions) -> Result<Co
         None => Box::new(io::stdin().lock()),
         Some(path) => Box::new(open_archive(source, path)?),
     };
-    let archive = Archive::read(stream, source.to_string(), store, &options.archive)?;
+    let (limits_of_it, progress) = (&options.archive, &*options.pull.progress);
+    let archive = Archive::read(stream, source.to_string(), store, limits_of_it, progress)?;
     let kind = kind_of(&archive, source)?;
     let archive = Arc::new(archive);
     Ok(match kind {

@@ -15,6 +15,8 @@ use crate::image::pull::{Limits, available};
 use crate::image::reference::Reference;
 use crate::image::registry::RawManifest;
 
+/// Entries of an index: each is compared with all others.
+const MAX_ENTRIES: usize = 10_000;
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name, where `docker save` and containerd put it.
 const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -66,6 +68,9 @@ pub fn list(files: &dyn Files, limits: &Limits) -> Result<Vec<Listed>> {
     let index: RawIndex = serde_json::from_slice(&body).map_err(|e| json("index.json", e))?;
     if !matches!(index.schema_version, 0 | 2) {
         return Err(damaged(files, "index.json has a schema version that is not 2"));
+    }
+    if index.manifests.len() > MAX_ENTRIES {
+        return Err(damaged(files, format!("index.json has more than {MAX_ENTRIES} entries")));
     }
     let mut listed: Vec<Listed> = Vec::new();
     for entry in index.manifests {

@@ -6,11 +6,13 @@ use std::io::Write;
 use tokio_util::sync::CancellationToken;
 
 use super::SourceError;
+use super::archive::read::MAX_OPEN;
 use super::archive::{Archive, ArchiveLimits};
 use super::files::Files;
 use crate::image::digest::Digest;
 use crate::image::error::Error;
 use crate::image::manifest::Blob;
+use crate::image::progress::Quiet;
 use crate::image::store::Store;
 
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -32,7 +34,7 @@ fn store() -> (tempfile::TempDir, Store) {
 
 fn read(bytes: &[u8], limits: ArchiveLimits) -> Result<Archive, Error> {
     let (_home, store) = store();
-    Archive::read(bytes, "it".into(), &store, &limits)
+    Archive::read(bytes, "it".into(), &store, &limits, &Quiet)
 }
 
 fn unfinished(home: &tempfile::TempDir) -> usize {
@@ -65,11 +67,13 @@ fn names_are_limited() {
 fn many_large_files() {
     let (home, store) = store();
     let body = |at: u32| [&at.to_le_bytes()[..], &[1; 300 << 10]].concat();
-    let bodies: Vec<(String, Vec<u8>)> = (0..230).map(|at| (format!("f{at}"), body(at))).collect();
+    let bodies: Vec<(String, Vec<u8>)> =
+        (0..MAX_OPEN as u32 + 30).map(|at| (format!("f{at}"), body(at))).collect();
     let files: Vec<(&str, &[u8])> = bodies.iter().map(|(n, b)| (n.as_str(), &b[..])).collect();
     let archive =
-        Archive::read(&tar(&files)[..], "it".into(), &store, &ArchiveLimits::default()).unwrap();
-    assert_eq!(unfinished(&home), 200);
+        Archive::read(&tar(&files)[..], "it".into(), &store, &ArchiveLimits::default(), &Quiet)
+            .unwrap();
+    assert_eq!(unfinished(&home), MAX_OPEN);
     for (name, body) in &bodies {
         let blob = archive.facts(name).unwrap().unwrap().blob;
         assert_eq!(blob, Blob { digest: Digest::of(body), size: body.len() as u64 });
@@ -86,7 +90,7 @@ fn what_is_not_wanted_goes() {
     let (home, store) = store();
     let bytes = tar(&[("a", &[1; 300 << 10]), ("b", b"small")]);
     let archive =
-        Archive::read(&bytes[..], "it".into(), &store, &ArchiveLimits::default()).unwrap();
+        Archive::read(&bytes[..], "it".into(), &store, &ArchiveLimits::default(), &Quiet).unwrap();
     assert_eq!(unfinished(&home), 1);
     assert_eq!(archive.read("./b", 5).unwrap().unwrap(), b"small");
     assert!(matches!(archive.read("b", 4), Err(Error::TooLarge { .. })));

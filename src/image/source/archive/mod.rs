@@ -3,7 +3,7 @@
 //! from a pipe: small files stay in memory, large ones are hashed into the
 //! store's ingest, and what they are good for is decided afterwards.
 
-mod read;
+pub(super) mod read;
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -17,6 +17,7 @@ use crate::image::compression::{Compression, decompressed};
 use crate::image::digest::Digest;
 use crate::image::error::{Error, IoContext, Result};
 use crate::image::manifest::Blob;
+use crate::image::progress::Progress;
 use crate::image::store::{Store, Unfinished};
 use read::Reading;
 
@@ -76,6 +77,7 @@ impl Archive {
         source_name: String,
         store: &Store,
         limits: &ArchiveLimits,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         let mut archive = Self {
             source_name,
@@ -97,7 +99,9 @@ impl Archive {
             }
             Err(error) => return Err(damaged(&archive, error.to_string())),
         };
-        Reading::new(&mut archive, limits).run(tar)?;
+        let read = Reading::new(&mut archive, limits, progress).run(tar);
+        progress.read();
+        read?;
         Ok(archive)
     }
 

@@ -10,6 +10,7 @@ use crate::image::digest::{Algorithm, Hasher};
 use crate::image::error::{Error, IoContext, Result};
 use crate::image::layer::{Entries, Kind, LayerError};
 use crate::image::manifest::Blob;
+use crate::image::progress::Progress;
 use crate::image::source::SourceError;
 use crate::image::source::files::{damaged, printable};
 
@@ -19,7 +20,7 @@ const SMALL: u64 = 256 << 10;
 const MAX_MEMORY: u64 = 32 << 20;
 /// Unfinished files at a time: each is open. Beyond, a file gets the name of
 /// its digest at once, and is the collector's if no image wants it.
-const MAX_OPEN: usize = 200;
+pub(in crate::image::source) const MAX_OPEN: usize = 100;
 /// Bytes of padding that may follow the archive; tar has 10 KiB, dd more.
 const MAX_BEHIND: u64 = 64 << 20;
 
@@ -27,6 +28,9 @@ const MAX_BEHIND: u64 = 64 << 20;
 pub(super) struct Reading<'a> {
     archive: &'a mut Archive,
     limits: &'a ArchiveLimits,
+    progress: &'a dyn Progress,
+    /// Of all files so far.
+    bytes: u64,
     memory: u64,
     /// Names of unfinished files.
     open: Vec<String>,
@@ -34,8 +38,12 @@ pub(super) struct Reading<'a> {
 
 impl<'a> Reading<'a> {
     /// Nothing is read yet.
-    pub(super) fn new(archive: &'a mut Archive, limits: &'a ArchiveLimits) -> Self {
-        Self { archive, limits, memory: 0, open: Vec::new() }
+    pub(super) fn new(
+        archive: &'a mut Archive,
+        limits: &'a ArchiveLimits,
+        progress: &'a dyn Progress,
+    ) -> Self {
+        Self { archive, limits, progress, bytes: 0, memory: 0, open: Vec::new() }
     }
 
     pub(super) fn run(mut self, tar: impl Read) -> Result<()> {
@@ -112,6 +120,8 @@ impl<'a> Reading<'a> {
             }
             let taken = data.len();
             entries.consume(taken);
+            self.bytes += taken as u64;
+            self.progress.reading(self.bytes);
         }
         let blob = Blob { digest: hasher.finish(), size };
         let facts = Facts { blob, compression: Compression::of(&start) };
