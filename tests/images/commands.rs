@@ -87,6 +87,8 @@ fn inspect_shows_what_skopeo_shows() {
     lab.mvm(&["image", "inspect", "-f", "{{.Config.Cmd}} {{json .Config.Labels}}", &name])
         .status(0)
         .stdout("[/bin/true] {\"day\":\"2\"}\n");
+    let format = "{{index .RepoTags 0}}{{range .RootFS.Layers}} {{len .}}{{end}}";
+    lab.mvm(&["image", "inspect", "-f", format, &name]).stdout(format!("{name} 71 71\n"));
     let output = lab.mvm(&["image", "inspect", "none", &name]);
     output.status(1).stderr_has("no such image: none");
     assert_eq!(output.json()[0]["Id"], ours["Id"]);
