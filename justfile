@@ -12,7 +12,7 @@ build:
 kernel *args:
     kernel/build {{args}}
 
-# Install packages: build kernel run images test lab libkrun windows macos package.
+# Install packages: build kernel run images test lab libkrun windows macos package bench fuzz.
 setup *groups:
     scripts/setup {{groups}}
 
@@ -39,6 +39,16 @@ demo:
 # Promises and where the time goes, as tables of ratios.
 bench *args:
     cargo bench --bench run -- {{args}}
+
+# Pulls against skopeo, umoci and podman.
+bench-pull:
+    scripts/setup build bench
+    cargo bench --bench pull
+
+# Fuzz for an hour; or: just fuzz SECONDS TARGET...
+fuzz *args="900":
+    scripts/setup build fuzz
+    scripts/fuzz {{args}}
 
 # Write completions and man pages anew, from the command line's definition.
 docs:

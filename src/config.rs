@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
-use crate::image::{Registries, RegistryTable};
+use crate::image::{Limits, PullOptions, Registries, RegistryTable};
 
 /// A file that is larger is none of ours.
 const MAX_BYTES: u64 = 1 << 20;
@@ -21,9 +21,22 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Config {
     /// As `--backend`.
     pub backend: Option<BackendName>,
+    /// What an image may ask for.
+    #[serde(default)]
+    pub images: ImageLimits,
     /// By host; see docs/REGISTRIES.md.
     #[serde(default)]
     pub registries: BTreeMap<String, RegistryTable>,
+}
+
+/// `[images]`: generous caps, for the image that needs more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ImageLimits {
+    /// GiB of one uncompressed layer, and of the data in it.
+    pub max_layer_gib: Option<u32>,
+    /// Entries of one layer.
+    pub max_layer_entries: Option<u64>,
 }
 
 impl Config {
@@ -31,17 +44,34 @@ impl Config {
         directory.join("config.toml")
     }
 
-    /// What it says of registries, before the files of other tools.
-    pub fn registries(&self) -> Registries {
-        Registries { tables: self.registries.clone(), ..Registries::default() }
+    /// Pulls as this user wants them.
+    pub fn pull_options(&self) -> PullOptions {
+        PullOptions {
+            limits: self.limits(),
+            registries: Registries { tables: self.registries.clone(), ..Registries::default() },
+            ..PullOptions::default()
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        if let Some(gib) = self.images.max_layer_gib {
+            limits.layer_bytes = u64::from(gib) << 30;
+            limits.conversion.max_bytes = u64::from(gib) << 30;
+        }
+        if let Some(entries) = self.images.max_layer_entries {
+            limits.conversion.max_entries = entries;
+        }
+        limits
     }
 
     /// The file at `path`, or what holds without one.
     pub fn load(path: &Path) -> Result<Self> {
         let failed = |why: String| {
             Failure::cannot(format!("use {}", path.display()), why.trim_end()).hint(
-                "correct it or remove it; it knows: backend = \"auto\", \"libkrun\" or \"qemu\", and \
-                 [registries.\"HOST\"] with insecure, ca, mirrors and blocked",
+                "correct it or remove it; it knows: backend = \"auto\", \"libkrun\" or \"qemu\", \
+                 [images] with max-layer-gib and max-layer-entries, and [registries.\"HOST\"] \
+                 with insecure, ca, mirrors and blocked",
             )
         };
         let mut text = String::new();
@@ -68,7 +98,10 @@ mod tests {
         let registries = "[registries.\"r:5000\"]\ninsecure = true\nmirrors = [\"m\"]\n";
         std::fs::write(&path, registries).unwrap();
         assert_eq!(Config::load(&path).unwrap().registries["r:5000"].insecure, Some(true));
+        std::fs::write(&path, "[images]\nmax-layer-gib = 1\n").unwrap();
+        assert_eq!(Config::load(&path).unwrap().limits().layer_bytes, 1 << 30);
         for wrong in [
+            "[images]\nmax-layer-gib = -1",
             "[registries.x]\ninsecur = true",
             "backend = \"vmware\"",
             "backends = 1",

@@ -94,8 +94,7 @@ async fn pull(dirs: &Dirs, spec: &RunSpec, progress: Arc<dyn Progress>) -> Resul
         policy: spec.pull,
         platform: spec.platform.clone(),
         progress,
-        registries: Config::load(&Config::path(&dirs.config))?.registries(),
-        ..PullOptions::default()
+        ..Config::load(&Config::path(&dirs.config))?.pull_options()
     };
     let name = match &spec.source {
         Source::Name(name) => name,

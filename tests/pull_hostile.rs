@@ -253,6 +253,7 @@ fn a_bomb_stops_at_the_limit() {
     let server = FakeImage::new(&[tar("zeros", &vec![0; 8 << 20])]).serve();
     let error = pull_with(&server, "a", |o| o.limits.layer_bytes = 1 << 20).unwrap_err();
     assert!(matches!(error, Error::TooLarge { limit: 1_048_576, .. }), "{error:?}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("max-layer-gib")), "{error:?}");
 }
 
 #[test]

@@ -152,11 +152,36 @@ fn where_it_does_not_write() {
     if in_path("script").is_none() {
         return skip("where_it_does_not_write", "script is not installed");
     }
-    let line = format!("{} save b:1", env!("CARGO_BIN_EXE_mvm"));
-    let mut command = Command::new("script");
-    let output = command.args(["-qec", &line, "/dev/null"]).env("MVM_HOME", home.path()).output();
-    let output = output.unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("cowardly refusing to save to a terminal"), "{said}");
+    for (words, said) in [
+        ("save b:1", "cowardly refusing to save to a terminal"),
+        ("load", "stdin is a terminal"),
+        ("pull -", "stdin is a terminal"),
+    ] {
+        let line = format!("{} {words}", env!("CARGO_BIN_EXE_mvm"));
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).env("MVM_HOME", home.path());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let seen = String::from_utf8_lossy(&output.stdout);
+        assert!(seen.contains(said), "{seen}");
+    }
+}
+
+#[test]
+fn umoci_lists_them() {
+    if in_path("umoci").is_none() {
+        return skip("umoci_lists_them", "umoci is not installed");
+    }
+    let home = home();
+    let directory = home.path().join("unpacked");
+    fs::create_dir(&directory).unwrap();
+    let file = home.path().join("saved.tar");
+    for format in [&[][..], &["--format=oci-archive"]] {
+        let path = file.display().to_string();
+        save(&home, &[&["-o", &path, "a:1", "b:1"], format].concat());
+        run(Command::new("tar").arg("-xf").arg(&file).arg("-C").arg(&directory));
+        let listed = run(Command::new("umoci").args(["ls", "--layout"]).arg(&directory));
+        let names = String::from_utf8(listed.stdout).unwrap();
+        assert_eq!(names, "docker.io/library/a:1\ndocker.io/library/b:1\n");
+    }
 }

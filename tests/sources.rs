@@ -234,6 +234,34 @@ fn several_images_of_an_archive() {
     home.verify();
 }
 
+/// A blob of the store is damaged and its disk image gone: from a directory it
+/// is copied again; an archive has passed it over, and is to be read again.
+#[test]
+fn damage_in_the_store_is_mended() {
+    let large = layer("large", &[5; 600 << 10]);
+    let image = Files::oci("a:1", std::slice::from_ref(&large));
+    let home = Home::new();
+    let directory = home.path().join("layout");
+    image.write(&directory);
+    let archive = image.tar().finish();
+    assert_eq!(home.feed(["load"], &archive).ok(), "Loaded image: a:1\n");
+    let damage = || {
+        let blob = home.layout().join(archive::blob_name(&large));
+        let mut bytes = fs::read(&blob).unwrap();
+        bytes[1000] ^= 1;
+        fs::write(&blob, bytes).unwrap();
+        fs::remove_dir_all(home.path().join("data/layers")).unwrap();
+    };
+    damage();
+    home.mvm(["pull", &format!("oci:{}", directory.display())]).ok();
+    home.verify();
+    damage();
+    let said = home.feed(["load"], &archive).refused("was damaged in the store");
+    assert!(said.stderr.contains("hint: load the image again"), "{}", said.stderr);
+    assert_eq!(home.feed(["load", "-i", "-"], &archive).ok(), "Loaded image: a:1\n");
+    home.verify();
+}
+
 /// Killed in the middle of a blob, the store has nothing of it, and the next
 /// command clears up.
 #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::platform;
+use crate::config::Config;
 use crate::error::Result;
 use crate::image::{self, LoadOptions, Loaded, LocalSource, Store};
 use crate::state::Dirs;
@@ -13,7 +14,7 @@ use crate::state::Dirs;
 /// Load images from an archive (docker save, or a tar of an OCI layout)
 #[derive(Debug, Args)]
 pub struct LoadArgs {
-    /// Read this file, in place of stdin
+    /// Read this file, in place of stdin (-)
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Platform to choose from images for several: linux/amd64
@@ -25,11 +26,13 @@ pub struct LoadArgs {
 }
 
 pub async fn run(dirs: &Dirs, args: LoadArgs) -> Result<u8> {
-    let mut options = LoadOptions { any_platform: true, ..LoadOptions::default() };
+    let pull = Config::load(&Config::path(&dirs.config))?.pull_options();
+    let mut options = LoadOptions { any_platform: true, pull, ..LoadOptions::default() };
     options.pull.platform = platform::of_flag(args.platform.as_deref())?;
     options.pull.progress = image::for_stderr(args.quiet);
     let store = Store::open(&dirs.data)?;
-    let source = LocalSource::archive(args.input);
+    let file = args.input.filter(|path| path.as_os_str() != "-");
+    let source = LocalSource::archive(file);
     // Those before one that fails are loaded, and said to be.
     let mut printed = Ok(());
     let loaded = store.load_all(&source, &options, |image| {

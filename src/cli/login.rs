@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::image::{self, Credentials, Kept, PullOptions};
+use crate::image::{self, Credentials, Kept};
 use crate::state::Dirs;
 
 /// A password that is longer is a mistake, such as the wrong file.
@@ -48,10 +48,7 @@ pub async fn run(dirs: &Dirs, args: LoginArgs) -> Result<u8> {
     if credentials.password.is_empty() && credentials.identity_token.is_none() {
         return Err(Failure::new("the password is empty"));
     }
-    let options = PullOptions {
-        registries: Config::load(&Config::path(&dirs.config))?.registries(),
-        ..PullOptions::default()
-    };
+    let options = Config::load(&Config::path(&dirs.config))?.pull_options();
     image::verify_login(&registry, credentials.clone(), &options).await?;
     let file = options.docker_config.ok_or_else(no_home)?;
     if let Kept::File(path) = image::save_credentials(&file, &registry, &credentials).await? {

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::image::{Digest, PullOptions, PushEvent, Pushed, Reference, Store};
+use crate::image::{Digest, PushEvent, Pushed, Reference, Store};
 use crate::state::Dirs;
 
 /// Push an image to a registry
@@ -29,10 +29,7 @@ pub async fn run(dirs: &Dirs, args: PushArgs) -> Result<u8> {
     }
     let store = Store::open(&dirs.data)?;
     let all = if args.all_tags { tags(&store, &reference, &args.image)? } else { vec![reference] };
-    let options = PullOptions {
-        registries: Config::load(&Config::path(&dirs.config))?.registries(),
-        ..PullOptions::default()
-    };
+    let options = Config::load(&Config::path(&dirs.config))?.pull_options();
     if !args.quiet
         && let Some(first) = all.first()
     {

@@ -297,6 +297,10 @@ pub enum Error {
     Worker(String),
 }
 
+/// For a layer over a limit that the user may raise.
+const RAISE: &str = "for an image that you trust, raise max-layer-gib or max-layer-entries in config.toml, \
+                     under [images]";
+
 impl Error {
     /// What the user can do, if there is something.
     pub fn hint(&self) -> Option<String> {
@@ -314,6 +318,11 @@ impl Error {
             Self::Layer { source: LayerError::Write(source), .. } => {
                 return io_hint(Path::new("the image store"), source);
             }
+            Self::Layer {
+                source: LayerError::Limit { what: "entries" | "bytes of file data", .. },
+                ..
+            } => RAISE.into(),
+            Self::TooLarge { what, .. } if what.starts_with("layer ") => RAISE.into(),
             Self::NotFound(_) => "check the name and the tag".into(),
             Self::Unauthorized { reference, authenticated: false, .. } => format!(
                 "check the name; if the repository is private, log in with `mvm login {}`",

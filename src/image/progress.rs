@@ -34,10 +34,10 @@ pub enum LayerEvent {
 pub trait Progress: Send + Sync {
     /// The pull goes to the registry.
     fn start(&self, _reference: &Reference) {}
-    /// So many bytes of an archive are read, decompressed; what is in it shows at
-    /// its end.
+    /// So many bytes of an archive, decompressed, or of a root directory are
+    /// read; what layers there are shows at the end.
     fn reading(&self, _bytes: u64) {}
-    /// The archive is read.
+    /// That is the end.
     fn read(&self) {}
     /// A layer, named by the digest of its compressed form.
     fn layer(&self, _layer: &Digest, _event: LayerEvent) {}
@@ -122,7 +122,7 @@ impl Progress for Bars {
         let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let bar = self.all.add(ProgressBar::new_spinner());
-            bar.set_style(style("Reading the archive: {bytes} {bytes_per_sec:>11}"));
+            bar.set_style(style("Reading: {bytes} {bytes_per_sec:>11}"));
             bar
         };
         reading.get_or_insert_with(make).set_position(bytes);

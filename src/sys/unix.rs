@@ -53,6 +53,26 @@ pub fn open_without_waiting(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits() as _).open(path)
 }
 
+/// Opens a file below an open directory for reading: through no symbolic link on
+/// Linux, through none as its last part elsewhere, and without waiting for the
+/// other end of a pipe.
+pub fn open_below(directory: &File, name: &Path) -> io::Result<File> {
+    use rustix::fs::{Mode, OFlags, openat};
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{ResolveFlags, openat2};
+        use rustix::io::Errno;
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match openat2(directory, name, flags, Mode::empty(), beneath) {
+            // Linux before 5.6, or a container that does not know the call.
+            Err(Errno::NOSYS | Errno::PERM) => {}
+            other => return Ok(other?.into()),
+        }
+    }
+    Ok(openat(directory, name, flags, Mode::empty())?.into())
+}
+
 /// Makes an empty file share the bytes of another, where the file system can.
 /// Neither sees what is written to the other later.
 pub fn clone_file(from: &File, to: &File) -> bool {
@@ -318,5 +338,30 @@ pub fn restore_terminal(state: TerminalState) {
     if let TerminalState(Some(settings)) = state {
         // A terminal that is gone shows nothing.
         let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &settings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn below_is_not_elsewhere() {
+        let home = tempfile::tempdir().unwrap();
+        let (root, elsewhere) = (home.path().join("root"), home.path().join("elsewhere"));
+        for directory in [&root, &elsewhere] {
+            std::fs::create_dir(directory).unwrap();
+            std::fs::write(directory.join("file"), "").unwrap();
+        }
+        std::os::unix::fs::symlink(&elsewhere, root.join("directory")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.join("file"), root.join("link")).unwrap();
+        let open = |name: &str| open_below(&File::open(&root).unwrap(), Path::new(name));
+        assert!(open("file").is_ok());
+        assert!(open("link").is_err());
+        assert!(open("missing").is_err());
+        #[cfg(target_os = "linux")]
+        for outside in ["directory/file", "../elsewhere/file", "/etc/passwd"] {
+            assert!(open(outside).is_err(), "{outside}");
+        }
     }
 }

@@ -15,6 +15,7 @@ mod backend;
 mod crash;
 mod disk;
 mod exit;
+mod faithful;
 mod guest;
 mod hostile;
 mod image;

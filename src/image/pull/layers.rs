@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +26,11 @@ use crate::image::store::{Partial, Store};
 
 /// Layers in flight, as many as Docker's default.
 const CONCURRENT: usize = 3;
-/// Chunks of the network (16 KiB, seldom more) between two stages.
+/// Chunks between two stages.
 const QUEUE: usize = 32;
+/// Bytes of a layer that are received and not written and converted yet: a
+/// chunk of a fast network has hundreds of KiB.
+const WINDOW: usize = 2 << 20;
 /// Bytes of a partial blob handed on at a time.
 const REREAD: usize = 128 << 10;
 
@@ -246,6 +249,7 @@ impl Layer {
         });
         // Dropping the sender without an end tells that there is none.
         let incoming = &mut reader;
+        let window = Arc::new(Semaphore::new(WINDOW));
         let feeding = async move {
             let mut current = start.offset;
             loop {
@@ -255,6 +259,8 @@ impl Layer {
                 };
                 let Some(chunk) = chunk else { break };
                 current += chunk.len() as u64;
+                let Ok(room) = Held::room(&window, &chunk).await else { return Ok(()) };
+                let chunk = Bytes::from_owner(Held { chunk, _room: room });
                 // Nobody receives once storing has failed, and that says why.
                 if sender.send(Piece::Data(chunk)).await.is_err() {
                     return Ok(());
@@ -276,6 +282,29 @@ impl Layer {
                 Transferred { partial: Err(lost), result: Ok(()), next_place }
             }
         }
+    }
+}
+
+/// A chunk with its part of the window, which is free again when nobody needs
+/// the chunk any more.
+struct Held {
+    chunk: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Held {
+    async fn room(
+        window: &Arc<Semaphore>,
+        chunk: &Bytes,
+    ) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let bytes = u32::try_from(chunk.len().min(WINDOW)).unwrap_or(u32::MAX);
+        window.clone().acquire_many_owned(bytes).await
+    }
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.chunk
     }
 }
 

@@ -66,6 +66,15 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For what was accepted before.
+    pub(super) fn none() -> Self {
+        let conversion =
+            layer::Limits { max_entries: u64::MAX, max_bytes: u64::MAX, ..Default::default() };
+        Self { layer_bytes: u64::MAX, conversion, ..Self::default() }
+    }
+}
+
 /// How to pull.
 #[derive(Clone)]
 pub struct PullOptions {

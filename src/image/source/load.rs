@@ -153,11 +153,12 @@ impl Store {
 }
 
 fn open(store: &Store, source: &LocalSource, options: &LoadOptions) -> Result<Contents> {
-    let limits = &options.pull.limits;
+    let (limits, progress) = (&options.pull.limits, &*options.pull.progress);
     let path = source.path.clone().unwrap_or_default();
     if source.kind == Kind::Dir {
         let platform = options.pull.platform.clone().unwrap_or_else(Platform::host);
-        let rootfs = Rootfs::pack(&path, source.to_string(), store, &platform, limits)?;
+        let name = source.to_string();
+        let rootfs = Rootfs::pack(&path, name, store, &platform, limits, progress)?;
         return Ok(Contents::Dir(Arc::new(rootfs)));
     }
     if source.kind == Kind::Oci {
@@ -170,8 +171,7 @@ fn open(store: &Store, source: &LocalSource, options: &LoadOptions) -> Result<Co
         None => Box::new(io::stdin().lock()),
         Some(path) => Box::new(open_archive(source, path)?),
     };
-    let (limits_of_it, progress) = (&options.archive, &*options.pull.progress);
-    let archive = Archive::read(stream, source.to_string(), store, limits_of_it, progress)?;
+    let archive = Archive::read(stream, source.to_string(), store, &options.archive, progress)?;
     let kind = kind_of(&archive, source)?;
     let archive = Arc::new(archive);
     Ok(match kind {

@@ -30,6 +30,7 @@ use crate::image::digest::{Algorithm, Digest, Hasher};
 use crate::image::error::{Error, IoContext, Result};
 use crate::image::manifest::{Blob, Document, ManifestError};
 use crate::image::platform::Platform;
+use crate::image::progress::Progress;
 use crate::image::pull::Limits;
 use crate::image::registry::RawManifest;
 use crate::image::store::{Store, Unfinished};
@@ -56,6 +57,7 @@ struct Packing<'a> {
     source_name: &'a str,
     root: &'a Path,
     limits: &'a Limits,
+    progress: &'a dyn Progress,
     /// Left out: the store, which would hold a part of itself.
     store: PathBuf,
 }
@@ -86,14 +88,17 @@ impl Rootfs {
         store: &Store,
         platform: &Platform,
         limits: &Limits,
+        progress: &dyn Progress,
     ) -> Result<Self> {
         let unfinished = store.blob_ingest().create()?;
-        let packing =
-            Packing { source_name: &source_name, root, limits, store: store.directory().into() };
+        let (source, store) = (source_name.as_str(), store.directory().into());
+        let packing = Packing { source_name: source, root, limits, progress, store };
         let mut blob = Hashing::new(unfinished.file());
         let mut tar =
             Hashing::new(zstd::Encoder::new(&mut blob, LEVEL).at("write", unfinished.path())?);
-        system::pack(&packing, &mut tar, unfinished.path())?;
+        let packed = system::pack(&packing, &mut tar, unfinished.path());
+        progress.read();
+        packed?;
         let (diff_id, _, encoder) = tar.finish();
         encoder.finish().at("write", unfinished.path())?;
         let (digest, size, _) = blob.finish();

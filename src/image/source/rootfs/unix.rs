@@ -4,18 +4,18 @@
 //! follows no link.
 
 use std::collections::HashMap;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use tar::{Builder, EntryType, Header};
 
 use super::Packing;
 use super::tree::{Found, Walk};
 use crate::image::error::{IoContext, Result};
+use crate::sys;
 
 /// Longest path and link target that the header itself has room for.
 const MAX_IN_HEADER: usize = 100;
@@ -25,9 +25,16 @@ const MAX_XATTRS: usize = 64 << 10;
 
 /// Writes the tar of `packing.root`; `out` is where it goes, for messages.
 pub fn pack(packing: &Packing<'_>, to: impl Write, out: &Path) -> Result<()> {
-    let mut packer =
-        Packer { packing, tar: Builder::new(to), out, links: HashMap::new(), entries: 0, bytes: 0 };
     let mut walk = Walk::begin(packing)?;
+    let mut packer = Packer {
+        packing,
+        root: File::open(packing.root).at("read", packing.root)?,
+        tar: Builder::new(to),
+        out,
+        links: HashMap::new(),
+        entries: 0,
+        bytes: 0,
+    };
     while let Some(found) = walk.next()? {
         packer.entry(&found)?;
     }
@@ -36,6 +43,7 @@ pub fn pack(packing: &Packing<'_>, to: impl Write, out: &Path) -> Result<()> {
 
 struct Packer<'a, W: Write> {
     packing: &'a Packing<'a>,
+    root: File,
     tar: Builder<W>,
     out: &'a Path,
     /// First names of files that have several.
@@ -75,9 +83,10 @@ impl<W: Write> Packer<'_, W> {
         if !kind.is_file() {
             return self.special(found, header);
         }
-        let (file, size) = open(found)?;
+        let (file, size) = open(&self.root, found)?;
         self.bytes = self.bytes.saturating_add(size);
         self.packing.limit(self.bytes, limits.layer_bytes, "bytes")?;
+        self.packing.progress.reading(self.bytes);
         header.set_entry_type(EntryType::Regular);
         header.set_size(size);
         let content = Exactly { file: file.take(size), path: &found.path };
@@ -155,12 +164,10 @@ fn header(metadata: &Metadata) -> Header {
     header
 }
 
-/// Opens the file that was found, and no other that has taken its place.
-fn open(found: &Found) -> Result<(File, u64)> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags(flags.bits() as _);
-    let file = options.open(&found.path).at("read", &found.path)?;
+/// Opens the file that was found, and nothing outside of the root that somebody
+/// puts in its place.
+fn open(root: &File, found: &Found) -> Result<(File, u64)> {
+    let file = sys::open_below(root, &found.name).at("read", &found.path)?;
     let now = file.metadata().at("read", &found.path)?;
     if !now.is_file() {
         return Err(changed(&found.path)).at("pack", &found.path);
