@@ -52,9 +52,10 @@ pub fn run(dirs: &Dirs, args: &DfArgs) -> Result<u8> {
     super::print(&match (args.verbose, &output) {
         (true, Output::Json) => verbose_json(&images, &vms),
         (true, _) => verbose(&images, &vms),
-        (false, _) => {
-            overview(&output, &[image_row(&images), vm_row(&vms), cache_row(dirs, &images)])?
-        }
+        (false, _) => overview(
+            &output,
+            &[image_row(&images), vm_row(&vms, &images), cache_row(dirs, &images)],
+        )?,
     })?;
     Ok(0)
 }
@@ -69,7 +70,8 @@ fn image_row(images: &DiskUsage) -> Row {
     }
 }
 
-fn vm_row(vms: &[Vm]) -> Row {
+/// With the disk images that only VMs need.
+fn vm_row(vms: &[Vm], images: &DiskUsage) -> Row {
     let sum = |wanted: &dyn Fn(&Vm) -> bool| -> u64 {
         vms.iter().filter(|vm| wanted(vm)).map(|vm| vm.bytes).sum()
     };
@@ -77,7 +79,7 @@ fn vm_row(vms: &[Vm]) -> Row {
         kind: "VMs",
         total: vms.len(),
         active: vms.iter().filter(|vm| vm.found.alive).count(),
-        size: sum(&|_| true),
+        size: sum(&|_| true) + images.vm_layer_bytes,
         reclaimable: sum(&|vm| !vm.found.alive),
     }
 }

@@ -23,7 +23,7 @@ fn names_come_and_go_and_the_image_goes_with_the_last() {
     lab.mvm(&["rmi", &name]).status(0).stdout(&gone);
     lab.mvm(&["images", "-q"]).status(0).stdout("");
     assert!(files(&lab.data().join("blobs/blobs/sha256")).is_empty());
-    assert!(files(&lab.data().join("layers/erofs-1")).is_empty());
+    assert!(files(&lab.layers()).is_empty());
     lab.mvm(&["rmi", &name]).status(1).one_error("no such image");
 
     lab.mvm(&["pull", "-q", &name]).status(0);
@@ -87,6 +87,8 @@ fn inspect_shows_what_skopeo_shows() {
     lab.mvm(&["image", "inspect", "-f", "{{.Config.Cmd}} {{json .Config.Labels}}", &name])
         .status(0)
         .stdout("[/bin/true] {\"day\":\"2\"}\n");
+    let format = "{{index .RepoTags 0}}{{range .RootFS.Layers}} {{len .}}{{end}}";
+    lab.mvm(&["image", "inspect", "-f", format, &name]).stdout(format!("{name} 71 71\n"));
     let output = lab.mvm(&["image", "inspect", "none", &name]);
     output.status(1).stderr_has("no such image: none");
     assert_eq!(output.json()[0]["Id"], ours["Id"]);

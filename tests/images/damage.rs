@@ -146,7 +146,7 @@ fn nothing_is_collected_beside_a_damaged_manifest() {
     lab.mvm(&["rmi", &name]).status(0).stdout_has("Deleted: ");
     lab.mvm(&["image", "prune", "-f"]).status(0);
     assert!(!parts.disk.exists() && !parts.blob.exists());
-    assert!(crate::files(&lab.data().join("layers/erofs-1")).is_empty());
+    assert!(crate::files(&lab.layers()).is_empty());
     lab.is_well();
 }
 
@@ -160,5 +160,5 @@ fn an_index_that_is_none_is_said_to_be() {
     lab.mvm(&["rmi", &name]).status(1).one_error("cannot use the image store");
     let output = lab.mvm(&["image", "prune", "-f"]);
     output.status(1).stderr_has("index.json");
-    assert!(!crate::files(&lab.data().join("layers/erofs-1")).is_empty(), "nothing is lost");
+    assert!(!crate::files(&lab.layers()).is_empty(), "nothing is lost");
 }

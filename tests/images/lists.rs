@@ -77,7 +77,7 @@ fn df_adds_up() {
     assert_eq!(rows[0]["size"], rows[0]["reclaimable"], "no VM uses any");
     let used = std::process::Command::new("du")
         .args(["-sB1"])
-        .args([lab.data().join("blobs/blobs"), lab.data().join("layers/erofs-1")])
+        .args([lab.data().join("blobs/blobs"), lab.layers()])
         .output()
         .unwrap();
     let used = String::from_utf8(used.stdout).unwrap();

@@ -67,6 +67,10 @@ impl Lab {
         self.home.path().join("data")
     }
 
+    fn layers(&self) -> PathBuf {
+        layers(self.home.path())
+    }
+
     /// All that is listed, one object for each name.
     fn listed(&self) -> Vec<Value> {
         let text = self.mvm(&["images", "--format", "json"]).status(0).stdout_text();
@@ -86,6 +90,11 @@ impl Lab {
     fn is_well(&self) {
         self.mvm(&["system", "check"]).status(0);
     }
+}
+
+/// Where disk images are.
+fn layers(home: &Path) -> PathBuf {
+    home.join("data/layers").join(mvm::image::layer::FORMAT)
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {

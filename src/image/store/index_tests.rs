@@ -154,3 +154,55 @@ fn a_tag_takes_the_place_of_no_name() {
     names.sort();
     assert_eq!(names, [("<none>".into(), digest("two")), ("mine:1".into(), digest("one"))]);
 }
+
+/// Whatever is done in whatever order: a name stands for one image, nothing is
+/// listed twice, and only a removal makes an image vanish.
+#[test]
+fn any_order_of_changes_keeps_the_rules() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 33) as usize % limit
+    };
+    let images = ["one", "two", "three", "four"];
+    let repositories = ["alpine", "debian", "localhost:5000/x"];
+    let mut index = Index::empty();
+    for step in 0..5000 {
+        let before: HashSet<Digest> = index.manifests.iter().map(|e| e.digest.clone()).collect();
+        let (image, repository) = (images[below(4)], repositories[below(3)]);
+        let mut removed = None;
+        match below(10) {
+            0..=3 => drop(record(&mut index, &format!("{repository}:{}", below(3)), image)),
+            4 => drop(record(&mut index, &format!("{repository}@{}", digest(image)), image)),
+            5 => drop(record_unnamed(&mut index, image)),
+            6 | 7 if !index.manifests.is_empty() => {
+                let entry = index.manifests[below(index.manifests.len())].clone();
+                let name = format!("{repository}:{}", below(3));
+                index.tag(&entry, &name.parse().unwrap());
+            }
+            _ if !index.manifests.is_empty() => {
+                let at = below(index.manifests.len());
+                removed = Some(index.manifests[at].digest.clone());
+                index.drop_at(&[at]);
+            }
+            _ => {}
+        }
+        for (at, entry) in index.manifests.iter().enumerate() {
+            for other in &index.manifests[at + 1..] {
+                let name = entry.annotation(REF_NAME);
+                assert!(name.is_none() || name != other.annotation(REF_NAME), "{step}: {index:?}");
+                let same = entry.digest == other.digest && entry.repository() == other.repository();
+                let both = name.is_some() && other.annotation(REF_NAME).is_some();
+                assert!(!same || both, "{step}: listed twice: {index:?}");
+                let nowhere = entry.repository().is_none() || other.repository().is_none();
+                assert!(!nowhere || entry.digest != other.digest, "{step}: {index:?}");
+            }
+        }
+        let after: HashSet<Digest> = index.manifests.iter().map(|e| e.digest.clone()).collect();
+        for digest in before.difference(&after) {
+            assert_eq!(Some(digest), removed.as_ref(), "{step}: an image vanished");
+        }
+    }
+}

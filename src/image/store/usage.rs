@@ -18,6 +18,8 @@ pub struct DiskUsage {
     pub bytes: u64,
     /// All but what images in use need.
     pub reclaimable: u64,
+    /// Disk images of images that were removed, which VMs still use.
+    pub vm_layer_bytes: u64,
     /// How many blobs, layers and unfinished files belong to no image.
     pub leftovers: usize,
     /// Their bytes.
@@ -77,6 +79,9 @@ impl Store {
             let names = names.remove(&id).unwrap_or_default();
             total.images.push(ImageUsage { names, bytes, shared, users });
         }
+        let orphans = usage.layers().map(|id| self.layer_path(id));
+        total.vm_layer_bytes =
+            orphans.filter(|path| !sizes.0.contains_key(path)).map(|p| allocated_bytes(&p)).sum();
         let in_use: u64 = active.iter().map(|path| sizes.size(path)).sum();
         total.reclaimable = total.bytes.saturating_sub(in_use);
         // With a damaged image nobody can say, and nothing would be removed.
