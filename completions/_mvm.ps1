@@ -225,8 +225,8 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;image;load' {
-            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin')
-            [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin')
+            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin (-)')
+            [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin (-)')
             [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from images for several: linux/amd64')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how it goes on')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how it goes on')
@@ -381,8 +381,8 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;load' {
-            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin')
-            [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin')
+            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin (-)')
+            [CompletionResult]::new('--input', '--input', [CompletionResultType]::ParameterName, 'Read this file, in place of stdin (-)')
             [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from images for several: linux/amd64')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how it goes on')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how it goes on')

@@ -205,8 +205,8 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand --help 'Print help'
         }
         &'mvm;image;load'= {
-            cand -i 'Read this file, in place of stdin'
-            cand --input 'Read this file, in place of stdin'
+            cand -i 'Read this file, in place of stdin (-)'
+            cand --input 'Read this file, in place of stdin (-)'
             cand --platform 'Platform to choose from images for several: linux/amd64'
             cand -q 'Do not show how it goes on'
             cand --quiet 'Do not show how it goes on'
@@ -333,8 +333,8 @@ set edit:completion:arg-completer[mvm] = {|@words|
         &'mvm;system;help;help'= {
         }
         &'mvm;load'= {
-            cand -i 'Read this file, in place of stdin'
-            cand --input 'Read this file, in place of stdin'
+            cand -i 'Read this file, in place of stdin (-)'
+            cand --input 'Read this file, in place of stdin (-)'
             cand --platform 'Platform to choose from images for several: linux/amd64'
             cand -q 'Do not show how it goes on'
             cand --quiet 'Do not show how it goes on'

@@ -136,7 +136,7 @@ complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcomman
 complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcommand_from remove" -s f -l force -d 'Also one that a VM uses, or that has names in several repositories'
 complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcommand_from tag" -s h -l help -d 'Print help'
-complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcommand_from load" -s i -l input -d 'Read this file, in place of stdin' -r -F
+complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcommand_from load" -s i -l input -d 'Read this file, in place of stdin (-)' -r -F
 complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcommand_from load" -l platform -d 'Platform to choose from images for several: linux/amd64' -r
 complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcommand_from load" -s q -l quiet -d 'Do not show how it goes on'
 complete -c mvm -n "__fish_mvm_using_subcommand image; and __fish_seen_subcommand_from load" -s h -l help -d 'Print help'
@@ -191,7 +191,7 @@ complete -c mvm -n "__fish_mvm_using_subcommand system; and __fish_seen_subcomma
 complete -c mvm -n "__fish_mvm_using_subcommand system; and __fish_seen_subcommand_from help" -f -a "df" -d 'Show how much of the disk is used'
 complete -c mvm -n "__fish_mvm_using_subcommand system; and __fish_seen_subcommand_from help" -f -a "prune" -d 'Remove stopped VMs, images without a name, and what ended pulls left'
 complete -c mvm -n "__fish_mvm_using_subcommand system; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c mvm -n "__fish_mvm_using_subcommand load" -s i -l input -d 'Read this file, in place of stdin' -r -F
+complete -c mvm -n "__fish_mvm_using_subcommand load" -s i -l input -d 'Read this file, in place of stdin (-)' -r -F
 complete -c mvm -n "__fish_mvm_using_subcommand load" -l platform -d 'Platform to choose from images for several: linux/amd64' -r
 complete -c mvm -n "__fish_mvm_using_subcommand load" -s q -l quiet -d 'Do not show how it goes on'
 complete -c mvm -n "__fish_mvm_using_subcommand load" -s h -l help -d 'Print help'
