@@ -13,7 +13,6 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use hostile::{Answer, Server};
 use registry::{Registry, skip};
@@ -243,7 +242,7 @@ fn a_password_that_is_typed_is_not_shown() {
                 !modes.contains(rustix::termios::LocalModes::ECHO)
             };
             while !hidden() {
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(std::time::Duration::from_millis(5));
             }
         }
         terminal.write_all(typed.as_bytes()).unwrap();

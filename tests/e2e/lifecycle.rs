@@ -25,6 +25,25 @@ fn a_running_vm_is_listed_keeps_its_name_and_is_not_removed() {
     assert!(home.vms().is_empty());
 }
 
+/// What a VM runs on is not collected with the image's name.
+#[test]
+fn a_vm_goes_on_without_its_image() {
+    let home = need!(ready());
+    let busybox = image("busybox");
+    let script = "echo ready; read line; cat /bin/busybox | wc -c; exec ls /bin/busybox";
+    let mut running = home.mvm(["run", "--rm", "-i", &busybox, "sh", "-c", script]).spawn();
+    running.wait_for_stdout("ready\n");
+    home.mvm(["rmi", &busybox]).run().one_error("VM");
+    home.mvm(["rmi", "--force", &busybox]).run().status(0);
+    home.mvm(["image", "prune", "--all", "--force"]).run().status(0);
+    home.mvm(["images", "-q"]).run().stdout_lacks("busybox");
+    let mut stdin = running.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, b"go on\n").expect("write to mvm");
+    let output = running.finish();
+    output.status(0).stdout_has("/bin/busybox\n");
+    home.mvm(["system", "check"]).run().status(0);
+}
+
 #[test]
 fn an_ended_vm_stays_until_it_is_removed() {
     let home = need!(ready());
