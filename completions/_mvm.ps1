@@ -35,12 +35,16 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('images', 'images', [CompletionResultType]::ParameterValue, 'List images')
             [CompletionResult]::new('rmi', 'rmi', [CompletionResultType]::ParameterValue, 'Remove images')
             [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'Show how an image was built')
             [CompletionResult]::new('image', 'image', [CompletionResultType]::ParameterValue, 'Manage images')
             [CompletionResult]::new('system', 'system', [CompletionResultType]::ParameterValue, 'Manage what mvm keeps on this machine')
             [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
             [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('ps', 'ps', [CompletionResultType]::ParameterValue, 'List VMs')
             [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop running VMs')
+            [CompletionResult]::new('kill', 'kill', [CompletionResultType]::ParameterValue, 'Send a signal to the commands of running VMs')
+            [CompletionResult]::new('wait', 'wait', [CompletionResultType]::ParameterValue, 'Wait until VMs end, and print their exit codes')
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show all that is known of VMs or images')
             [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove VMs and their disks')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check this host and say how to fix what is wrong')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -134,6 +138,15 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;tag' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;history' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'table, json (one object for each line), or a template such as ''{{.ID}}''')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'IDs only')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'IDs only')
+            [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten what is long')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -417,6 +430,26 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
+        'mvm;kill' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Name or number of the signal')
+            [CompletionResult]::new('--signal', '--signal', [CompletionResultType]::ParameterName, 'Name or number of the signal')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;wait' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;inspect' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'json, or a template such as ''{{.State.Status}}''')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'json, or a template such as ''{{.State.Status}}''')
+            [CompletionResult]::new('--type', '--type', [CompletionResultType]::ParameterName, 'Look among these only')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'mvm;rm' {
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Kill those that run')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Kill those that run')
@@ -440,12 +473,16 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('images', 'images', [CompletionResultType]::ParameterValue, 'List images')
             [CompletionResult]::new('rmi', 'rmi', [CompletionResultType]::ParameterValue, 'Remove images')
             [CompletionResult]::new('tag', 'tag', [CompletionResultType]::ParameterValue, 'Give an image another name')
+            [CompletionResult]::new('history', 'history', [CompletionResultType]::ParameterValue, 'Show how an image was built')
             [CompletionResult]::new('image', 'image', [CompletionResultType]::ParameterValue, 'Manage images')
             [CompletionResult]::new('system', 'system', [CompletionResultType]::ParameterValue, 'Manage what mvm keeps on this machine')
             [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
             [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('ps', 'ps', [CompletionResultType]::ParameterValue, 'List VMs')
             [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop running VMs')
+            [CompletionResult]::new('kill', 'kill', [CompletionResultType]::ParameterValue, 'Send a signal to the commands of running VMs')
+            [CompletionResult]::new('wait', 'wait', [CompletionResultType]::ParameterValue, 'Wait until VMs end, and print their exit codes')
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Show all that is known of VMs or images')
             [CompletionResult]::new('rm', 'rm', [CompletionResultType]::ParameterValue, 'Remove VMs and their disks')
             [CompletionResult]::new('doctor', 'doctor', [CompletionResultType]::ParameterValue, 'Check this host and say how to fix what is wrong')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
@@ -473,6 +510,9 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;help;tag' {
+            break
+        }
+        'mvm;help;history' {
             break
         }
         'mvm;help;image' {
@@ -547,6 +587,15 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;help;stop' {
+            break
+        }
+        'mvm;help;kill' {
+            break
+        }
+        'mvm;help;wait' {
+            break
+        }
+        'mvm;help;inspect' {
             break
         }
         'mvm;help;rm' {

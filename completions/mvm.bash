@@ -22,11 +22,20 @@ _mvm() {
             mvm,help)
                 cmd="mvm__subcmd__help"
                 ;;
+            mvm,history)
+                cmd="mvm__subcmd__history"
+                ;;
             mvm,image)
                 cmd="mvm__subcmd__image"
                 ;;
             mvm,images)
                 cmd="mvm__subcmd__images"
+                ;;
+            mvm,inspect)
+                cmd="mvm__subcmd__inspect"
+                ;;
+            mvm,kill)
+                cmd="mvm__subcmd__kill"
                 ;;
             mvm,load)
                 cmd="mvm__subcmd__load"
@@ -67,17 +76,29 @@ _mvm() {
             mvm,tag)
                 cmd="mvm__subcmd__tag"
                 ;;
+            mvm,wait)
+                cmd="mvm__subcmd__wait"
+                ;;
             mvm__subcmd__help,doctor)
                 cmd="mvm__subcmd__help__subcmd__doctor"
                 ;;
             mvm__subcmd__help,help)
                 cmd="mvm__subcmd__help__subcmd__help"
                 ;;
+            mvm__subcmd__help,history)
+                cmd="mvm__subcmd__help__subcmd__history"
+                ;;
             mvm__subcmd__help,image)
                 cmd="mvm__subcmd__help__subcmd__image"
                 ;;
             mvm__subcmd__help,images)
                 cmd="mvm__subcmd__help__subcmd__images"
+                ;;
+            mvm__subcmd__help,inspect)
+                cmd="mvm__subcmd__help__subcmd__inspect"
+                ;;
+            mvm__subcmd__help,kill)
+                cmd="mvm__subcmd__help__subcmd__kill"
                 ;;
             mvm__subcmd__help,load)
                 cmd="mvm__subcmd__help__subcmd__load"
@@ -117,6 +138,9 @@ _mvm() {
                 ;;
             mvm__subcmd__help,tag)
                 cmd="mvm__subcmd__help__subcmd__tag"
+                ;;
+            mvm__subcmd__help,wait)
+                cmd="mvm__subcmd__help__subcmd__wait"
                 ;;
             mvm__subcmd__help__subcmd__image,history)
                 cmd="mvm__subcmd__help__subcmd__image__subcmd__history"
@@ -269,7 +293,7 @@ _mvm() {
 
     case "${cmd}" in
         mvm)
-            opts="-v -h -V --verbose --help --version run pull push login logout images rmi tag image system load save ps stop rm doctor help"
+            opts="-v -h -V --verbose --help --version run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -305,7 +329,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help)
-            opts="run pull push login logout images rmi tag image system load save ps stop rm doctor help"
+            opts="run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -333,6 +357,20 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__history)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -515,6 +553,34 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help__subcmd__images)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__inspect)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__kill)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -745,6 +811,38 @@ _mvm() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__wait)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__history)
+            opts="-q -h --quiet --no-trunc --format --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1186,6 +1284,54 @@ _mvm() {
                     return 0
                     ;;
                 --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__inspect)
+            opts="-f -h --format --type --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --type)
+                    COMPREPLY=($(compgen -W "vm image" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__kill)
+            opts="-s -h --signal --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --signal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1641,6 +1787,20 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__tag)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__wait)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -32,12 +32,16 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand images 'List images'
             cand rmi 'Remove images'
             cand tag 'Give an image another name'
+            cand history 'Show how an image was built'
             cand image 'Manage images'
             cand system 'Manage what mvm keeps on this machine'
             cand load 'Load images from an archive (docker save, or a tar of an OCI layout)'
             cand save 'Save images to an archive'
             cand ps 'List VMs'
             cand stop 'Stop running VMs'
+            cand kill 'Send a signal to the commands of running VMs'
+            cand wait 'Wait until VMs end, and print their exit codes'
+            cand inspect 'Show all that is known of VMs or images'
             cand rm 'Remove VMs and their disks'
             cand doctor 'Check this host and say how to fix what is wrong'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -123,6 +127,14 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand --help 'Print help (see more with ''--help'')'
         }
         &'mvm;tag'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;history'= {
+            cand --format 'table, json (one object for each line), or a template such as ''{{.ID}}'''
+            cand -q 'IDs only'
+            cand --quiet 'IDs only'
+            cand --no-trunc 'Do not shorten what is long'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -365,6 +377,23 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'mvm;kill'= {
+            cand -s 'Name or number of the signal'
+            cand --signal 'Name or number of the signal'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;wait'= {
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;inspect'= {
+            cand -f 'json, or a template such as ''{{.State.Status}}'''
+            cand --format 'json, or a template such as ''{{.State.Status}}'''
+            cand --type 'Look among these only'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'mvm;rm'= {
             cand -f 'Kill those that run'
             cand --force 'Kill those that run'
@@ -386,12 +415,16 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand images 'List images'
             cand rmi 'Remove images'
             cand tag 'Give an image another name'
+            cand history 'Show how an image was built'
             cand image 'Manage images'
             cand system 'Manage what mvm keeps on this machine'
             cand load 'Load images from an archive (docker save, or a tar of an OCI layout)'
             cand save 'Save images to an archive'
             cand ps 'List VMs'
             cand stop 'Stop running VMs'
+            cand kill 'Send a signal to the commands of running VMs'
+            cand wait 'Wait until VMs end, and print their exit codes'
+            cand inspect 'Show all that is known of VMs or images'
             cand rm 'Remove VMs and their disks'
             cand doctor 'Check this host and say how to fix what is wrong'
             cand help 'Print this message or the help of the given subcommand(s)'
@@ -411,6 +444,8 @@ set edit:completion:arg-completer[mvm] = {|@words|
         &'mvm;help;rmi'= {
         }
         &'mvm;help;tag'= {
+        }
+        &'mvm;help;history'= {
         }
         &'mvm;help;image'= {
             cand ls 'List images'
@@ -465,6 +500,12 @@ set edit:completion:arg-completer[mvm] = {|@words|
         &'mvm;help;ps'= {
         }
         &'mvm;help;stop'= {
+        }
+        &'mvm;help;kill'= {
+        }
+        &'mvm;help;wait'= {
+        }
+        &'mvm;help;inspect'= {
         }
         &'mvm;help;rm'= {
         }

@@ -31,26 +31,34 @@ pub struct HistoryArgs {
     list: ListArgs,
 }
 
-/// Prints what is found, and goes on after what is not, as Docker does.
 pub fn inspect(dirs: &Dirs, args: &InspectArgs) -> Result<u8> {
-    let template = match args.format.as_deref() {
+    let store = Store::open(&dirs.data)?;
+    show(&args.images, args.format.as_deref(), |image| Ok(document(&store.details(image)?)))
+}
+
+/// Prints what is found, and goes on after what is not, as Docker does.
+pub fn show(
+    names: &[String],
+    format: Option<&str>,
+    find: impl Fn(&str) -> Result<Value>,
+) -> Result<u8> {
+    let template = match format {
         None | Some("") | Some("json") => None,
         Some(text) => Some(Template::parse(text)?),
     };
-    let store = Store::open(&dirs.data)?;
     let (mut found, mut status) = (Vec::new(), 0);
-    for image in &args.images {
-        match store.details(image) {
-            Ok(details) => found.push(document(&details)),
-            Err(error) => {
-                super::report(&error.into());
+    for name in names {
+        match find(name) {
+            Ok(document) => found.push(document),
+            Err(failure) => {
+                super::report(&failure);
                 status = 1;
             }
         }
     }
-    let text = match (&template, args.format.as_deref()) {
+    let text = match (&template, format) {
         (Some(template), _) => {
-            let lines = found.iter().map(|image| Ok(harmless(template.render(image)?) + "\n"));
+            let lines = found.iter().map(|one| Ok(harmless(template.render(one)?) + "\n"));
             lines.collect::<Result<String>>()?
         }
         (None, Some("json")) => Value::Array(found).to_string() + "\n",
@@ -75,7 +83,7 @@ fn pretty(value: &Value) -> Result<String> {
 }
 
 /// Docker's document, and under `Mvm` what is ours.
-fn document(image: &Details) -> Value {
+pub fn document(image: &Details) -> Value {
     let config = &image.config;
     let text = |key: &str| config[key].as_str().unwrap_or_default().to_owned();
     let layers: Vec<String> = image.layers.iter().map(|layer| layer.diff_id.to_string()).collect();

@@ -8,6 +8,8 @@ mod image;
 mod image_inspect;
 mod image_verify;
 mod images;
+mod inspect;
+mod kill;
 mod load;
 mod login;
 mod logout;
@@ -26,6 +28,7 @@ mod system_check;
 mod system_df;
 mod tag;
 mod values;
+mod wait;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Write};
@@ -94,12 +97,16 @@ commands! {
     "images" => Images(images::ImagesArgs),
     "rmi" => Rmi(rmi::RmiArgs),
     "tag" => Tag(tag::TagArgs),
+    "history" => History(image_inspect::HistoryArgs),
     "image" => Image(image::ImageArgs),
     "system" => System(system::SystemArgs),
     "load" => Load(load::LoadArgs),
     "save" => Save(save::SaveArgs),
     "ps" => Ps(ps::PsArgs),
     "stop" => Stop(stop::StopArgs),
+    "kill" => Kill(kill::KillArgs),
+    "wait" => Wait(wait::WaitArgs),
+    "inspect" => Inspect(inspect::InspectArgs),
     "rm" => Rm(rm::RmArgs),
     "doctor" => Doctor(doctor::DoctorArgs),
 }
@@ -168,6 +175,10 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Login(args) => plain(on_runtime(login::run(&dirs, args))),
         Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
+        Command::Kill(args) => plain(on_runtime(kill::run(&dirs, args))),
+        Command::Wait(args) => plain(on_runtime(wait::run(&dirs, args))),
+        Command::Inspect(args) => plain(inspect::run(&dirs, &args)),
+        Command::History(args) => plain(image_inspect::history(&dirs, &args)),
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),
         Command::Doctor(args) => plain(doctor::run(&dirs, &args)),

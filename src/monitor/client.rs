@@ -193,12 +193,50 @@ pub async fn order_stop(record: &Record, grace: Duration) -> Result<()> {
         .await
 }
 
+/// Kills the workload of a running VM. Returns when its monitor has let go of
+/// it.
+pub async fn order_kill(record: &Record) -> Result<()> {
+    order(record, &Order::Signal(9)).await
+}
+
+/// Passes a signal on to the workload of a running VM, and does not wait.
+pub async fn order_signal(record: &Record, signal: u32) -> Result<()> {
+    give(record, &Order::Signal(signal)).await.map(drop)
+}
+
+/// Waits for the end of a running VM: its exit code, or none if its monitor
+/// died. An error means that there was no monitor to ask.
+pub async fn end_of(record: &Record) -> Result<Option<u8>> {
+    let mut connection = reach(record).await?;
+    while let Ok(Some((kind, payload))) = wire::read(&mut connection).await {
+        match (kind, wire::parse(&payload)) {
+            (Kind::Event, Ok(Event::Exited { code })) => return Ok(Some(code)),
+            (Kind::Event, Ok(Event::Failed(failure))) => return Ok(Some(failure.status)),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
 /// Gives an order and waits for the end of the VM.
 async fn order(record: &Record, order: &Order) -> Result<()> {
-    let path = record.dirs.vm_runtime(&record.id).join(SOCKET);
-    let failed = |e: io::Error| Failure::cannot(format!("reach the monitor of {}", record.name), e);
-    let mut connection = sys::connect(&path).await.map_err(failed)?;
-    wire::write_json(&mut connection, Kind::Order, order).await.map_err(failed)?;
+    let mut connection = give(record, order).await?;
     while let Ok(Some(_)) = wire::read(&mut connection).await {}
     Ok(())
+}
+
+async fn give(record: &Record, order: &Order) -> Result<Connection> {
+    let mut connection = reach(record).await?;
+    let written = wire::write_json(&mut connection, Kind::Order, order).await;
+    written.map_err(|e| unreached(record, &e))?;
+    Ok(connection)
+}
+
+async fn reach(record: &Record) -> Result<Connection> {
+    let path = record.dirs.vm_runtime(&record.id).join(SOCKET);
+    sys::connect(&path).await.map_err(|e| unreached(record, &e))
+}
+
+fn unreached(record: &Record, error: &io::Error) -> Failure {
+    Failure::cannot(format!("reach the monitor of {}", record.name), error)
 }

@@ -45,6 +45,29 @@ fn a_vm_goes_on_without_its_image() {
 }
 
 #[test]
+fn signals_reach_a_vm_and_its_end_is_waited_for() {
+    let home = need!(ready());
+    let busybox = image("busybox");
+    let script = "trap 'echo usr1' USR1; echo ready; while :; do sleep 0.1; done";
+    let mut running = home.mvm(["run", "--name", "box", &busybox, "sh", "-c", script]).spawn();
+    running.wait_for_stdout("ready\n");
+    let state = ["inspect", "-f", "{{.Name}} {{.State.Status}} {{.State.ExitCode}}", "box"];
+    home.mvm(state).run().status(0).stdout("/box running 0\n");
+    home.mvm(["kill", "-s", "SIGUSR1", "box"]).run().status(0).stdout("box\n");
+    running.wait_for_stdout("usr1\n");
+    let waiting = home.mvm(["wait", "box"]).spawn();
+    home.mvm(["kill", "box"]).run().status(0).stdout("box\n");
+    waiting.finish().status(0).stdout("137\n");
+    running.finish().status(137).stdout("ready\nusr1\n");
+    home.mvm(state).run().status(0).stdout("/box exited 137\n");
+    home.mvm(["wait", "box"]).run().status(0).stdout("137\n");
+    home.mvm(["kill", "box"]).run().one_error("VM box is not running");
+    home.mvm(["kill", "-s", "NOPE", "box"]).run().status(125);
+    home.mvm(["inspect", "box", "none"]).run().status(1).stdout_has("/box").stderr_has("none");
+    home.mvm(["rm", "box"]).run().status(0);
+}
+
+#[test]
 fn an_ended_vm_stays_until_it_is_removed() {
     let home = need!(ready());
     let busybox = image("busybox");
