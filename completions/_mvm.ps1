@@ -51,6 +51,7 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;run' {
+            [CompletionResult]::new('--cidfile', '--cidfile', [CompletionResultType]::ParameterName, 'Write the VM''s ID to a file')
             [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
             [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Share a directory: -v /on/host:/in/vm[:ro]')
@@ -75,6 +76,8 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]')
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
             [CompletionResult]::new('--interactive', '--interactive', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Run in the background and print the VM''s ID')
+            [CompletionResult]::new('--detach', '--detach', [CompletionResultType]::ParameterName, 'Run in the background and print the VM''s ID')
             [CompletionResult]::new('--rm', '--rm', [CompletionResultType]::ParameterName, 'Remove the VM when it ends, however it ends')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')

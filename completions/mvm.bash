@@ -1495,12 +1495,16 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__run)
-            opts="-i -e -v -w -u -h -m -q --interactive --rm --env --volume --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --boot-timeout --backend --help"
+            opts="-i -d -e -v -w -u -h -m -q --interactive --detach --cidfile --rm --env --volume --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --boot-timeout --backend --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --cidfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -47,6 +47,7 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'mvm;run'= {
+            cand --cidfile 'Write the VM''s ID to a file'
             cand -e 'Set a variable; with no value, to what it is here'
             cand --env 'Set a variable; with no value, to what it is here'
             cand -v 'Share a directory: -v /on/host:/in/vm[:ro]'
@@ -71,6 +72,8 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand --backend 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]'
             cand -i 'Pass stdin to the command'
             cand --interactive 'Pass stdin to the command'
+            cand -d 'Run in the background and print the VM''s ID'
+            cand --detach 'Run in the background and print the VM''s ID'
             cand --rm 'Remove the VM when it ends, however it ends'
             cand -q 'Do not show how the pull goes on'
             cand --quiet 'Do not show how the pull goes on'

@@ -48,6 +48,7 @@ complete -c mvm -n "__fish_mvm_needs_command" -f -a "inspect" -d 'Show all that 
 complete -c mvm -n "__fish_mvm_needs_command" -f -a "rm" -d 'Remove VMs and their disks'
 complete -c mvm -n "__fish_mvm_needs_command" -f -a "doctor" -d 'Check this host and say how to fix what is wrong'
 complete -c mvm -n "__fish_mvm_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mvm -n "__fish_mvm_using_subcommand run" -l cidfile -d 'Write the VM\'s ID to a file' -r -F
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s e -l env -d 'Set a variable; with no value, to what it is here' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s v -l volume -d 'Share a directory: -v /on/host:/in/vm[:ro]' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s w -l workdir -d 'Working directory in the VM' -r
@@ -70,6 +71,7 @@ complete -c mvm -n "__fish_mvm_using_subcommand run" -l backend -d 'Hypervisor (
 libkrun\t''
 qemu\t''"
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s i -l interactive -d 'Pass stdin to the command'
+complete -c mvm -n "__fish_mvm_using_subcommand run" -s d -l detach -d 'Run in the background and print the VM\'s ID'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l rm -d 'Remove the VM when it ends, however it ends'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s q -l quiet -d 'Do not show how the pull goes on'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l help -d 'Print help'

@@ -2,6 +2,8 @@
 //! The way of a run, top to bottom: preflight, image, rootfs, init config,
 //! network, boot, post-boot. Data goes forward only.
 
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,8 +35,16 @@ const BOOT_WINDOW: Duration = Duration::from_secs(30);
 /// Emulation is slow, and the machine may be busy.
 const EMULATED_BOOT_WINDOW: Duration = Duration::from_secs(180);
 
-/// Runs a command in a new VM and gives its exit code.
-pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Result<u8> {
+/// What came of a run.
+pub enum Outcome {
+    /// The command ended, with this code.
+    Exited(u8),
+    /// The command runs in the VM of this ID.
+    Detached(String),
+}
+
+/// Runs a command in a new VM, to its end or, detached, until it has started.
+pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Result<Outcome> {
     let vms = VmStore::new(dirs);
     let (preflight, backend) = timed("preflight", || check(dirs, &spec))?;
     vms.check_name_is_free(&spec.name)?;
@@ -43,14 +53,22 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
         pull(dirs, &spec, progress).await?
     };
     let claim = vms.create(record(dirs, &spec, &image, &backend)?)?;
-    let prepared = prepare(dirs, &spec, &preflight, backend, &image, &claim);
+    let prepared = write_cidfile(&spec, &claim)
+        .and_then(|()| prepare(dirs, &spec, &preflight, backend, &image, &claim));
     // From here on the record pins the layers; the image held the collector off.
     drop(image);
     match prepared {
         Ok(launch) => {
             let directory = claim.directory().to_owned();
+            let id = claim.record.id.clone();
             let attached = monitor::spawn(launch, claim).await?;
-            let ended = attached.run(report).await;
+            let ended = match spec.detach {
+                true => attached.until_started(report).await.map(|()| Outcome::Detached(id)),
+                false => attached.run(report).await.map(Outcome::Exited),
+            };
+            if ended.as_ref().is_ok_and(|outcome| matches!(outcome, Outcome::Detached(_))) {
+                return ended;
+            }
             if spec.auto_remove && directory.exists() {
                 // The monitor died: this takes away what it was to.
                 let _ = vms.list();
@@ -62,6 +80,22 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
             Err(failure)
         }
     }
+}
+
+fn write_cidfile(spec: &RunSpec, claim: &Claim) -> Result<()> {
+    let Some(path) = &spec.cidfile else { return Ok(()) };
+    let written = File::options()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(claim.record.id.as_bytes()));
+    written.map_err(|e| {
+        let failure = Failure::cannot(format!("write the VM's ID to {}", path.display()), &e);
+        match e.kind() {
+            ErrorKind::AlreadyExists => failure.hint("it may be another VM's; remove it first"),
+            _ => failure,
+        }
+    })
 }
 
 /// Can this host do it, and with what.

@@ -38,6 +38,10 @@ pub struct RunSpec {
     pub cpu_milli: u32,
     pub disk_mib: u64,
     pub stdin: bool,
+    /// Nobody stays to hear of its end.
+    pub detach: bool,
+    /// File that is to hold the VM's ID; it must not be there.
+    pub cidfile: Option<PathBuf>,
     pub auto_remove: bool,
     pub pull: PullPolicy,
     pub platform: Option<Platform>,
@@ -135,6 +139,8 @@ pub mod tests {
             cpu_milli: 1000,
             disk_mib: 1024,
             stdin: false,
+            detach: false,
+            cidfile: None,
             auto_remove: false,
             pull: PullPolicy::Missing,
             platform: None,

@@ -11,7 +11,7 @@ use super::{platform, values};
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{self, PullPolicy, Source};
-use crate::pipeline;
+use crate::pipeline::{self, Outcome};
 use crate::rootfs::upper;
 use crate::spec::{DEFAULT_MEMORY_MIB, Network, RunSpec};
 use crate::state::{Dirs, validate_name};
@@ -34,6 +34,12 @@ pub struct RunArgs {
     /// Pass stdin to the command
     #[arg(short, long)]
     interactive: bool,
+    /// Run in the background and print the VM's ID
+    #[arg(short, long)]
+    detach: bool,
+    /// Write the VM's ID to a file
+    #[arg(long, value_name = "FILE")]
+    cidfile: Option<PathBuf>,
     /// Remove the VM when it ends, however it ends
     #[arg(long)]
     rm: bool,
@@ -120,10 +126,17 @@ impl From<PullArg> for PullPolicy {
 
 pub async fn run(dirs: &Dirs, args: RunArgs) -> Result<u8> {
     let progress = image::for_stderr(args.quiet);
-    pipeline::run(dirs, spec(args)?, progress).await
+    match pipeline::run(dirs, spec(args)?, progress).await? {
+        Outcome::Exited(code) => Ok(code),
+        Outcome::Detached(id) => super::print(&format!("{id}\n")).map(|()| 0),
+    }
 }
 
 fn spec(args: RunArgs) -> Result<RunSpec> {
+    if args.detach && args.interactive {
+        return Err(Failure::new("-i takes this command's stdin, and with -d it does not stay")
+            .hint("leave one of them out"));
+    }
     if let Some(name) = &args.name {
         validate_name(name)?;
     }
@@ -158,6 +171,8 @@ fn spec(args: RunArgs) -> Result<RunSpec> {
         cpu_milli: args.cpus,
         disk_mib: args.disk,
         stdin: args.interactive,
+        detach: args.detach,
+        cidfile: args.cidfile,
         auto_remove: args.rm,
         pull: args.pull.into(),
         platform: platform::wanted(args.platform.as_deref())?,
@@ -300,6 +315,7 @@ mod tests {
             &["-e", "=x", "i"],
             &["-v", "x", "i"],
             &["--platform", "/", "i"],
+            &["-d", "-i", "i"],
         ] {
             let Ok(cli) = Cli::try_parse_from(["mvm", "run"].iter().chain(line)) else { continue };
             let Command::Run(args) = cli.command else { panic!() };

@@ -47,6 +47,24 @@ pub async fn spawn(launch: Launch, claim: Claim) -> Result<Attached> {
 }
 
 impl Attached {
+    /// Until the workload has started. Its output goes to the logs alone from
+    /// then on, and a signal until then gives the start up.
+    pub async fn until_started(self, mut on_event: impl FnMut(&Event)) -> Result<()> {
+        let (mut reader, writer) = tokio::io::split(self.connection);
+        let (frames, queue) = mpsc::channel(8);
+        tokio::spawn(send_frames(writer, queue));
+        tokio::spawn(send_signals(frames));
+        while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
+            match (kind, wire::parse(&payload)) {
+                (Kind::Event, Ok(Event::Started | Event::Exited { .. })) => return Ok(()),
+                (Kind::Event, Ok(Event::Failed(failure))) => return Err(failure),
+                (Kind::Event, Ok(event)) => on_event(&event),
+                _ => {}
+            }
+        }
+        Err(monitor_died(self.log))
+    }
+
     /// Until the VM has ended: its exit code. `on_event` hears of phases.
     pub async fn run(self, mut on_event: impl FnMut(&Event)) -> Result<u8> {
         let (reader, writer) = tokio::io::split(self.connection);
@@ -64,10 +82,14 @@ impl Attached {
         match ended {
             Some(Event::Exited { code }) => Ok(code),
             Some(Event::Failed(failure)) => Err(failure),
-            _ => Err(Failure::new("the VM's monitor died, and the VM with it")
-                .maybe_hint(self.log.map(|log| format!("{} may say why", log.display())))),
+            _ => Err(monitor_died(self.log)),
         }
     }
+}
+
+fn monitor_died(log: Option<std::path::PathBuf>) -> Failure {
+    Failure::new("the VM's monitor died, and the VM with it")
+        .maybe_hint(log.map(|log| format!("{} may say why", log.display())))
 }
 
 /// Passes on what comes, until the event that ends it all.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Names, lists and removal.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::Home;
@@ -65,6 +67,38 @@ fn signals_reach_a_vm_and_its_end_is_waited_for() {
     home.mvm(["kill", "-s", "NOPE", "box"]).run().status(125);
     home.mvm(["inspect", "box", "none"]).run().status(1).stdout_has("/box").stderr_has("none");
     home.mvm(["rm", "box"]).run().status(0);
+}
+
+#[test]
+fn a_detached_vm_goes_on_by_itself() {
+    let home = need!(ready());
+    let busybox = image("busybox");
+    let cidfile = home.path().join("cid");
+    let cidfile = cidfile.to_str().expect("UTF-8");
+    // It is said to run when its command does, and no sooner.
+    let script = "echo out; echo err >&2; exec sleep 1000";
+    let options = ["run", "-d", "--name", "back", "--cidfile", cidfile];
+    let output = home.mvm(options).args([&busybox, "sh", "-c", script]).run();
+    let [id] = &home.vms()[..] else { panic!("one VM, not {:?}", home.vms()) };
+    output.status(0).stdout(format!("{id}\n"));
+    assert_eq!(std::fs::read_to_string(cidfile).expect("the ID"), *id);
+    home.mvm(["inspect", "-f", "{{.State.Status}}", "back"]).run().stdout("running\n");
+    let again = home.mvm(["run", "--cidfile", cidfile, &busybox, "true"]).run();
+    again.one_error("cid");
+    let log = |name: &str| std::fs::read(home.path().join("data/vms").join(id).join(name));
+    let deadline = std::time::Instant::now() + crate::support::slower(Duration::from_secs(30));
+    while log("stderr.log").expect("a log").is_empty() && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    home.mvm(["stop", "back"]).run().status(0).stdout("back\n");
+    home.mvm(["wait", "back"]).run().status(0).stdout("143\n");
+    assert_eq!(log("stdout.log").expect("a log"), b"out\n");
+    assert_eq!(log("stderr.log").expect("a log"), b"err\n");
+    home.mvm(["rm", "back"]).run().status(0);
+    // A command that cannot start is no VM in the background.
+    let failed = home.mvm(["run", "-d", "--rm", &busybox, "/nowhere"]).run();
+    failed.status(127).stdout("");
+    home.is_quiet();
 }
 
 #[test]
