@@ -302,6 +302,16 @@ const RAISE: &str = "for an image that you trust, raise max-layer-gib or max-lay
                      under [images]";
 
 impl Error {
+    /// Whether the disk with the store has no room.
+    pub(super) fn is_full_disk(&self) -> bool {
+        let (Self::Io { source, .. } | Self::Layer { source: LayerError::Write(source), .. }) =
+            self
+        else {
+            return false;
+        };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+
     /// What the user can do, if there is something.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

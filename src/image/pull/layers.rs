@@ -92,6 +92,12 @@ pub async fn fetch(
             stop.cancel();
         }
     }
+    // What could be gone on with is kept, but not in place of the room it needs.
+    if result.as_ref().is_err_and(Error::is_full_disk) {
+        for blob in blobs {
+            Partial::discard(&store.blob_ingest(), &blob.digest);
+        }
+    }
     result
 }
 

@@ -35,8 +35,7 @@ impl Partial {
     /// Claims the blob `digest`, as soon as nobody else works on it. May be
     /// dropped while it waits. The directory must be there.
     pub async fn claim(ingest: &Ingest, digest: &Digest) -> Result<Self> {
-        let name = format!("{}-{}.{EXTENSION}", digest.algorithm().name(), digest.hex());
-        let path = ingest.directory().join(name);
+        let path = path_of(ingest, digest);
         loop {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
@@ -48,6 +47,11 @@ impl Partial {
                 return Ok(Self { file, path, done: false, bad: false });
             }
         }
+    }
+
+    /// Removes what there is of a blob, unless somebody works on it.
+    pub fn discard(ingest: &Ingest, digest: &Digest) {
+        remove_stale(&path_of(ingest, digest), Duration::ZERO);
     }
 
     /// The file itself.
@@ -93,6 +97,11 @@ impl Drop for Partial {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn path_of(ingest: &Ingest, digest: &Digest) -> PathBuf {
+    let name = format!("{}-{}.{EXTENSION}", digest.algorithm().name(), digest.hex());
+    ingest.directory().join(name)
 }
 
 /// Removes a partial blob that nobody works on and nobody touched for `age`;
