@@ -137,16 +137,13 @@ pub fn inherited_by_monitor() -> io::Result<(Connection, File)> {
 /// Closes what a caller of ours left open beyond the standard descriptors: a
 /// monitor that outlives its command must not hold a pipe that someone waits
 /// for the end of. To be called before this process opens anything.
-#[cfg(target_os = "linux")]
 pub fn close_inherited() {
+    #[cfg(target_os = "linux")]
     // SAFETY: nothing in this process owns a descriptor above 2 yet: nobody is
-    // left who would use or close one. Where the kernel is older than 5.9 they
-    // stay open.
-    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) };
-}
-
-#[cfg(not(target_os = "linux"))]
-pub fn close_inherited() {
+    // left who would use or close one.
+    if unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) } == 0 {
+        return;
+    }
     use std::os::fd::RawFd;
     let Ok(entries) = std::fs::read_dir("/dev/fd") else { return };
     let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
