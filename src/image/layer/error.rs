@@ -9,11 +9,11 @@ use std::io;
 #[non_exhaustive]
 pub enum LayerError {
     /// The stream that feeds the tar failed.
-    #[error("cannot read the layer")]
-    Read(#[source] io::Error),
+    #[error("cannot read the layer: {0}")]
+    Read(io::Error),
     /// The disk image could not be written.
-    #[error("cannot write the layer's disk image")]
-    Write(#[source] io::Error),
+    #[error("cannot write the layer's disk image: {0}")]
+    Write(io::Error),
     /// A header block is no tar header.
     #[error("not a tar archive: no valid header at byte {at}")]
     NotTar {
