@@ -26,7 +26,7 @@ use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MAIN_PROCESS, MessageField, Process, VSOCK_PORT};
 use mvm_runner::{Config, Disk, DiskFormat, Machine, VsockPort};
 use protobuf::Message;
-use support::{Outcome, Registry, median, mvm, phases};
+use support::{Outcome, Registry, ended, median, mvm, phases};
 
 /// First argument of this program as the minimal program: a program that is
 /// started for each boot, as `mvm run` is.
@@ -50,22 +50,7 @@ fn main() -> ExitCode {
         Some(MINIMAL) => return ended(Minimal::run().map(|()| true)),
         _ => {}
     }
-    // `cargo test --benches` runs this too, and wants nothing of it.
-    if std::env::args().any(|argument| argument == "--test") {
-        return ExitCode::SUCCESS;
-    }
-    ended(bench())
-}
-
-fn ended(outcome: Outcome<bool>) -> ExitCode {
-    match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::main(bench)
 }
 
 fn bench() -> Outcome<bool> {

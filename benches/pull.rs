@@ -30,18 +30,7 @@ const MAX_RSS: (f64, f64) = (64.0, 256.0);
 const ENTRIES: f64 = 15_000.0;
 
 fn main() -> ExitCode {
-    // `cargo test --benches` runs this too, and wants nothing of it.
-    if std::env::args().any(|argument| argument == "--test") {
-        return ExitCode::SUCCESS;
-    }
-    match bench() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::main(bench)
 }
 
 fn bench() -> Outcome<bool> {

@@ -36,18 +36,7 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).is_some_and(|word| word == hypervisor::libkrun::COMMAND) {
         return hypervisor::libkrun::runner();
     }
-    // `cargo test --benches` runs this too, and wants nothing of it.
-    if std::env::args().any(|argument| argument == "--test") {
-        return ExitCode::SUCCESS;
-    }
-    match bench() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    support::main(bench)
 }
 
 fn bench() -> Outcome<bool> {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{Limits, PullOptions, Registries, RegistryTable};
+use crate::state::Dirs;
 
 /// A file that is larger is none of ours.
 const MAX_BYTES: u64 = 1 << 20;
@@ -63,6 +64,11 @@ impl Config {
             limits.conversion.max_entries = entries;
         }
         limits
+    }
+
+    /// The one in these directories.
+    pub fn of(dirs: &Dirs) -> Result<Self> {
+        Self::load(&Self::path(&dirs.config))
     }
 
     /// The file at `path`, or what holds without one.

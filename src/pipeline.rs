@@ -53,8 +53,8 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
         pull(dirs, &spec, progress).await?
     };
     let claim = vms.create(record(dirs, &spec, &image, &backend)?)?;
-    let prepared = write_cidfile(&spec, &claim)
-        .and_then(|()| prepare(dirs, &spec, &preflight, backend, &image, &claim));
+    let prepared = prepare(dirs, &spec, &preflight, backend, &image, &claim)
+        .and_then(|launch| write_cidfile(&spec, &claim).map(|()| launch));
     // From here on the record pins the layers; the image held the collector off.
     drop(image);
     match prepared {
@@ -128,7 +128,7 @@ async fn pull(dirs: &Dirs, spec: &RunSpec, progress: Arc<dyn Progress>) -> Resul
         policy: spec.pull,
         platform: spec.platform.clone(),
         progress,
-        ..Config::load(&Config::path(&dirs.config))?.pull_options()
+        ..Config::of(dirs)?.pull_options()
     };
     let name = match &spec.source {
         Source::Name(name) => name,

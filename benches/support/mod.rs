@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -20,6 +20,26 @@ pub fn phases(said: &str) -> Vec<(String, f64)> {
         Some((name.trim().to_owned(), time.parse().ok()?))
     };
     said.lines().filter_map(phase).collect()
+}
+
+/// Runs a bench that tells whether all promises were kept.
+pub fn main(bench: fn() -> Outcome<bool>) -> ExitCode {
+    // `cargo test --benches` runs this too, and wants nothing of it.
+    if std::env::args().any(|argument| argument == "--test") {
+        return ExitCode::SUCCESS;
+    }
+    ended(bench())
+}
+
+pub fn ended(outcome: Outcome<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

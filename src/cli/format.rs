@@ -81,11 +81,20 @@ pub fn parse_time(text: &str) -> Option<u64> {
     u64::try_from(since.as_millis()).ok()
 }
 
-/// A point in time as Docker prints it, in UTC.
-pub fn date(ms: u64) -> String {
+/// A point in time, RFC 3339, in UTC.
+pub fn timestamp(ms: u64) -> String {
+    humantime::format_rfc3339_millis(time(ms)).to_string()
+}
+
+fn time(ms: u64) -> std::time::SystemTime {
     // The last year that can be written.
     const END: u64 = 253_402_300_799_000;
-    let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms.min(END));
+    std::time::UNIX_EPOCH + std::time::Duration::from_millis(ms.min(END))
+}
+
+/// A point in time as Docker prints it, in UTC.
+pub fn date(ms: u64) -> String {
+    let time = time(ms);
     let text = humantime::format_rfc3339_seconds(time).to_string();
     text.replace('T', " ").replace('Z', " +0000 UTC")
 }

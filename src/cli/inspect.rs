@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm inspect`: VMs, and images where no VM has the name.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::image_inspect;
+use super::{format, image_inspect};
 use crate::error::{Failure, Result};
 use crate::image::Store;
 use crate::state::{Dirs, Found, Phase, VmStore};
@@ -108,16 +106,8 @@ fn document(found: &Found) -> Value {
 }
 
 fn time(ms: Option<u64>) -> String {
-    // humantime panics at times that no calendar has.
-    match ms.filter(|ms| *ms < YEAR_9999_MS) {
-        Some(ms) => {
-            humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(ms)).to_string()
-        }
-        None => NEVER.into(),
-    }
+    ms.map_or_else(|| NEVER.into(), format::timestamp)
 }
-
-const YEAR_9999_MS: u64 = 253_370_764_800_000;
 
 #[cfg(test)]
 mod tests {
@@ -127,6 +117,6 @@ mod tests {
     fn times_as_docker_writes_them() {
         assert_eq!(time(None), NEVER);
         assert_eq!(time(Some(1_000)), "1970-01-01T00:00:01.000Z");
-        assert_eq!(time(Some(u64::MAX)), NEVER);
+        assert_eq!(time(Some(u64::MAX)), "9999-12-31T23:59:59.000Z");
     }
 }

@@ -8,8 +8,6 @@ use crate::error::{Failure, Result};
 use crate::monitor;
 use crate::state::{Dirs, Found};
 
-const SIGKILL: u32 = 9;
-
 /// Send a signal to the commands of running VMs
 #[derive(Debug, Args)]
 pub struct KillArgs {
@@ -25,14 +23,10 @@ pub async fn run(dirs: &Dirs, args: KillArgs) -> Result<u8> {
     stop::each(dirs, &args.vms, async |_, found| kill(found, args.signal).await).await
 }
 
-/// Returns after SIGKILL when the VM has ended, else when the signal is passed on.
 async fn kill(found: &Found, signal: u32) -> Result<()> {
     let record = &found.record;
     if !found.alive {
         return Err(Failure::new(format!("VM {} is not running", record.name)));
     }
-    match signal {
-        SIGKILL => monitor::order_kill(record).await,
-        signal => monitor::order_signal(record, signal).await,
-    }
+    monitor::order_signal(record, signal).await
 }

@@ -26,7 +26,7 @@ pub struct LoadArgs {
 }
 
 pub async fn run(dirs: &Dirs, args: LoadArgs) -> Result<u8> {
-    let pull = Config::load(&Config::path(&dirs.config))?.pull_options();
+    let pull = Config::of(dirs)?.pull_options();
     let mut options = LoadOptions { any_platform: true, pull, ..LoadOptions::default() };
     options.pull.platform = platform::of_flag(args.platform.as_deref())?;
     options.pull.progress = image::for_stderr(args.quiet);

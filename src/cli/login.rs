@@ -38,7 +38,7 @@ pub async fn run(dirs: &Dirs, args: LoginArgs) -> Result<u8> {
         return Err(Failure::new("--password-stdin needs --username"));
     }
     let registry = server(args.server.as_deref())?;
-    let options = Config::load(&Config::path(&dirs.config))?.pull_options();
+    let options = Config::of(dirs)?.pull_options();
     let file = options.docker_config.clone().ok_or_else(no_home)?;
     // As Docker: whom it knows already it does not ask again.
     if args.username.is_none()

@@ -42,7 +42,7 @@ pub async fn run(dirs: &Dirs, args: PullArgs) -> Result<u8> {
         policy: PullPolicy::Always,
         platform: platform::wanted(args.platform.as_deref())?,
         progress: image::for_stderr(args.quiet),
-        ..Config::load(&Config::path(&dirs.config))?.pull_options()
+        ..Config::of(dirs)?.pull_options()
     };
     let store = Store::open(&dirs.data)?;
     let name = match Source::parse(&args.image).map_err(image::Error::from)? {

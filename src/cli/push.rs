@@ -29,10 +29,8 @@ pub async fn run(dirs: &Dirs, args: PushArgs) -> Result<u8> {
     }
     let store = Store::open(&dirs.data)?;
     let all = if args.all_tags { tags(&store, &reference, &args.image)? } else { vec![reference] };
-    let options = PullOptions {
-        progress: image::for_stderr(args.quiet),
-        ..Config::load(&Config::path(&dirs.config))?.pull_options()
-    };
+    let options =
+        PullOptions { progress: image::for_stderr(args.quiet), ..Config::of(dirs)?.pull_options() };
     if !args.quiet
         && let Some(first) = all.first()
     {

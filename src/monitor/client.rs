@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::wire::{self, CHUNK, Event, Kind, Order, STDIN_WINDOW};
+use super::wire::{self, CHUNK, Event, Kind, Order, SIGKILL, STDIN_WINDOW};
 use super::{COMMAND, Launch};
 use crate::error::{Failure, Result};
 use crate::state::{Claim, Record};
@@ -215,15 +215,13 @@ pub async fn order_stop(record: &Record, grace: Duration) -> Result<()> {
         .await
 }
 
-/// Kills the workload of a running VM. Returns when its monitor has let go of
-/// it.
-pub async fn order_kill(record: &Record) -> Result<()> {
-    order(record, &Order::Signal(9)).await
-}
-
-/// Passes a signal on to the workload of a running VM, and does not wait.
+/// Passes a signal on to the workload of a running VM. Returns after SIGKILL
+/// when its monitor has let go of it, else at once.
 pub async fn order_signal(record: &Record, signal: u32) -> Result<()> {
-    give(record, &Order::Signal(signal)).await.map(drop)
+    match Order::Signal(signal) {
+        kill @ Order::Signal(SIGKILL) => order(record, &kill).await,
+        other => give(record, &other).await.map(drop),
+    }
 }
 
 /// Waits for the end of a running VM: its exit code, or none if its monitor

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::clients::{Clients, Outgoing, Sender, listen};
 use super::logs::Log;
-use super::wire::{CHUNK, Cost, Event, Kind, Order};
+use super::wire::{CHUNK, Cost, Event, Kind, Order, SIGKILL};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
@@ -27,7 +27,6 @@ use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
 use crate::sys;
 
 const SIGINT: u32 = 2;
-const SIGKILL: u32 = 9;
 const SIGTERM: u32 = 15;
 
 /// Streams of the workload, by ID.

@@ -13,7 +13,7 @@ mod wire;
 
 use std::process::ExitCode;
 
-pub use client::{Attached, end_of, order_kill, order_signal, order_stop, spawn};
+pub use client::{Attached, end_of, order_signal, order_stop, spawn};
 pub use launch::Launch;
 pub use wire::{Cost, Event};
 

@@ -19,6 +19,9 @@ pub const CHUNK: usize = 64 << 10;
 /// Bytes of stdin that a command may send before it is given more credit.
 pub const STDIN_WINDOW: usize = 256 << 10;
 
+/// As the guest numbers it.
+pub const SIGKILL: u32 = 9;
+
 /// The first byte of a frame. 1–15 go to the monitor, 16–31 come from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{self, HeaderMap, HeaderValue};
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::challenge::{self, Challenge};
-use super::http::{Ask, Wire, is_ok};
+use super::http::{Ask, Wire};
 use super::retry::Failed;
 use crate::image::auth::{self, Credentials};
 use crate::image::error::{Error, Result};
@@ -188,7 +188,7 @@ impl Wanted {
             Some(token) => self.exchange(wire, token).await?,
             None => self.get(wire, credentials).await?,
         };
-        if !is_ok(response.status()) {
+        if response.status() != StatusCode::OK {
             let mut failed = wire.refused(response, None, credentials.is_some()).await;
             if let Error::Protocol { detail, .. } = &mut failed.error {
                 *detail = format!("the login with {detail}");

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Whether a user name and a password are right: distribution-spec, end-1.
 
-use reqwest::Method;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
 
 use super::Access;
 use super::endpoint::Endpoint;
-use super::http::is_ok;
 use super::login::Source;
 use super::retry::Backoff;
 use crate::image::auth::Credentials;
@@ -20,7 +19,7 @@ pub async fn verify_login(host: &str, credentials: Credentials, access: &Access)
     let mut backoff = Backoff::new(access.retries);
     loop {
         let failed = match endpoint.send(Method::GET, "", HeaderMap::new()).await {
-            Ok(answer) if is_ok(answer.response.status()) => return Ok(()),
+            Ok(answer) if answer.response.status() == StatusCode::OK => return Ok(()),
             Ok(answer) => endpoint.refused(answer).await,
             Err(failed) => failed,
         };
