@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: flags become typed requests here and nowhere else.
 
+mod attach;
+mod attachment;
 mod create;
 mod doctor;
 mod filter;
@@ -109,6 +111,7 @@ commands! {
     "load" => Load(load::LoadArgs),
     "save" => Save(save::SaveArgs),
     "ps" => Ps(ps::PsArgs),
+    "attach" => Attach(attach::AttachArgs),
     "stop" => Stop(stop::StopArgs),
     "kill" => Kill(kill::KillArgs),
     "wait" => Wait(wait::WaitArgs),
@@ -184,6 +187,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Login(args) => plain(on_runtime(login::run(&dirs, args))),
         Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
+        Command::Attach(args) => plain(on_runtime(attach::run(&dirs, args))),
         Command::Kill(args) => plain(on_runtime(kill::run(&dirs, args))),
         Command::Wait(args) => plain(on_runtime(wait::run(&dirs, args))),
         Command::Inspect(args) => plain(inspect::run(&dirs, &args)),
