@@ -26,6 +26,7 @@ mod package;
 mod pull;
 mod signals;
 mod streams;
+mod terminal;
 mod volumes;
 
 use support::{Home, Mvm, images, is_libkrun, kernel};
