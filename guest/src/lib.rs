@@ -24,6 +24,8 @@ pub mod power;
 pub mod process;
 pub mod reaper;
 pub mod root;
+pub mod stdio;
 pub mod streams;
+pub mod terminal;
 pub mod uevent;
 pub mod users;
