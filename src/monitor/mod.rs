@@ -14,7 +14,7 @@ mod wire;
 use std::process::ExitCode;
 
 pub use client::{Attached, end_of, order_signal, order_stop, spawn};
-pub use launch::Launch;
+pub use launch::{Launch, StopOrder};
 pub use wire::{Cost, Event};
 
 use crate::error::{Failure, Result};
