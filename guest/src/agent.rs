@@ -19,7 +19,7 @@ use crate::error::{Failure, Step};
 use crate::process::{Processes, Start};
 use crate::reaper::Reaper;
 use crate::streams::Streams;
-use crate::{mounts, names, network, power, root};
+use crate::{mounts, names, network, power, root, shares};
 
 /// Bytes of an error's message.
 const MAX_MESSAGE: usize = 4096;
@@ -54,12 +54,13 @@ impl Service {
     fn build(&self, config: &InitConfig) -> Result<Machine, Failure> {
         set_clock(config.wall_clock_ns)?;
         let disks = config.root.as_ref().unwrap_or_default();
+        let volumes = shares::open(&config.shares)?;
         let upper = root::enter(disks)?;
         mounts::mount_system()?;
         let cgroup = Workload::create()?;
         network::configure(config.network.as_ref())?;
         names::configure(config)?;
-        config.shares.iter().try_for_each(mounts::mount_share)?;
+        volumes.attach()?;
         if disks.read_only {
             mounts::seal_root()?;
         }

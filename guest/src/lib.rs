@@ -24,6 +24,7 @@ pub mod power;
 pub mod process;
 pub mod reaper;
 pub mod root;
+pub mod shares;
 pub mod stdio;
 pub mod streams;
 pub mod terminal;
