@@ -28,6 +28,9 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Create a VM from an image and run a command in it')
+            [CompletionResult]::new('create', 'create', [CompletionResultType]::ParameterValue, 'Create a VM from an image, to be started later')
+            [CompletionResult]::new('start', 'start', [CompletionResultType]::ParameterValue, 'Start VMs that do not run, with the disks that they have')
+            [CompletionResult]::new('restart', 'restart', [CompletionResultType]::ParameterValue, 'Stop VMs and start them again')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
             [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Log in to a registry')
@@ -72,15 +75,69 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--pull', '--pull', [CompletionResultType]::ParameterName, 'When to pull the image')
             [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from an image for several: linux/amd64')
             [CompletionResult]::new('--kernel', '--kernel', [CompletionResultType]::ParameterName, 'Guest kernel to boot (also: MVM_KERNEL)')
+            [CompletionResult]::new('--stop-signal', '--stop-signal', [CompletionResultType]::ParameterName, 'Signal with which `mvm stop` asks the command to end')
+            [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Seconds that `mvm stop` gives it then, -1 for ever')
+            [CompletionResult]::new('--boot-timeout', '--boot-timeout', [CompletionResultType]::ParameterName, 'Seconds that the guest may take to boot [default: 30; emulated: 180]')
+            [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Run in the background and print the VM''s ID')
+            [CompletionResult]::new('--detach', '--detach', [CompletionResultType]::ParameterName, 'Run in the background and print the VM''s ID')
+            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
+            [CompletionResult]::new('--interactive', '--interactive', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
+            [CompletionResult]::new('--rm', '--rm', [CompletionResultType]::ParameterName, 'Remove the VM when it ends, however it ends')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;create' {
+            [CompletionResult]::new('--cidfile', '--cidfile', [CompletionResultType]::ParameterName, 'Write the VM''s ID to a file')
+            [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
+            [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Share a directory: -v /on/host:/in/vm[:ro]')
+            [CompletionResult]::new('--volume', '--volume', [CompletionResultType]::ParameterName, 'Share a directory: -v /on/host:/in/vm[:ro]')
+            [CompletionResult]::new('-w', '-w', [CompletionResultType]::ParameterName, 'Working directory in the VM')
+            [CompletionResult]::new('--workdir', '--workdir', [CompletionResultType]::ParameterName, 'Working directory in the VM')
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'User, and group, of the command: names or numbers')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'User, and group, of the command: names or numbers')
+            [CompletionResult]::new('--entrypoint', '--entrypoint', [CompletionResultType]::ParameterName, 'Program to run in place of the image''s entrypoint')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'Name of the VM, in place of a random one')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Host name in the VM, in place of its short ID')
+            [CompletionResult]::new('--hostname', '--hostname', [CompletionResultType]::ParameterName, 'Host name in the VM, in place of its short ID')
+            [CompletionResult]::new('--cpus', '--cpus', [CompletionResultType]::ParameterName, 'CPUs; a fraction limits the command''s share of the last one')
+            [CompletionResult]::new('-m', '-m', [CompletionResultType]::ParameterName, 'RAM in MiB, or with a unit: 512m, 2g')
+            [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'RAM in MiB, or with a unit: 512m, 2g')
+            [CompletionResult]::new('--disk', '--disk', [CompletionResultType]::ParameterName, 'Largest size of the VM''s own disk; takes space only as it fills')
+            [CompletionResult]::new('--network', '--network', [CompletionResultType]::ParameterName, 'Network: none, or user (reaches out, and the host''s loopback too)')
+            [CompletionResult]::new('--pull', '--pull', [CompletionResultType]::ParameterName, 'When to pull the image')
+            [CompletionResult]::new('--platform', '--platform', [CompletionResultType]::ParameterName, 'Platform to choose from an image for several: linux/amd64')
+            [CompletionResult]::new('--kernel', '--kernel', [CompletionResultType]::ParameterName, 'Guest kernel to boot (also: MVM_KERNEL)')
+            [CompletionResult]::new('--stop-signal', '--stop-signal', [CompletionResultType]::ParameterName, 'Signal with which `mvm stop` asks the command to end')
+            [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Seconds that `mvm stop` gives it then, -1 for ever')
             [CompletionResult]::new('--boot-timeout', '--boot-timeout', [CompletionResultType]::ParameterName, 'Seconds that the guest may take to boot [default: 30; emulated: 180]')
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]')
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
             [CompletionResult]::new('--interactive', '--interactive', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
-            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Run in the background and print the VM''s ID')
-            [CompletionResult]::new('--detach', '--detach', [CompletionResultType]::ParameterName, 'Run in the background and print the VM''s ID')
             [CompletionResult]::new('--rm', '--rm', [CompletionResultType]::ParameterName, 'Remove the VM when it ends, however it ends')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;start' {
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Stay, show its output, pass on signals, and exit with its status')
+            [CompletionResult]::new('--attach', '--attach', [CompletionResultType]::ParameterName, 'Stay, show its output, pass on signals, and exit with its status')
+            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command, if it was made with -i; implies --attach')
+            [CompletionResult]::new('--interactive', '--interactive', [CompletionResultType]::ParameterName, 'Pass stdin to the command, if it was made with -i; implies --attach')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;restart' {
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Signal to send first [default: --stop-signal, the image''s, or TERM]')
+            [CompletionResult]::new('--signal', '--signal', [CompletionResultType]::ParameterName, 'Signal to send first [default: --stop-signal, the image''s, or TERM]')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
@@ -427,8 +484,10 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;stop' {
-            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Seconds from SIGTERM to SIGKILL')
-            [CompletionResult]::new('--time', '--time', [CompletionResultType]::ParameterName, 'Seconds from SIGTERM to SIGKILL')
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Signal to send first [default: --stop-signal, the image''s, or TERM]')
+            [CompletionResult]::new('--signal', '--signal', [CompletionResultType]::ParameterName, 'Signal to send first [default: --stop-signal, the image''s, or TERM]')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]')
+            [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -469,6 +528,9 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         }
         'mvm;help' {
             [CompletionResult]::new('run', 'run', [CompletionResultType]::ParameterValue, 'Create a VM from an image and run a command in it')
+            [CompletionResult]::new('create', 'create', [CompletionResultType]::ParameterValue, 'Create a VM from an image, to be started later')
+            [CompletionResult]::new('start', 'start', [CompletionResultType]::ParameterValue, 'Start VMs that do not run, with the disks that they have')
+            [CompletionResult]::new('restart', 'restart', [CompletionResultType]::ParameterValue, 'Stop VMs and start them again')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
             [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Log in to a registry')
@@ -492,6 +554,15 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;help;run' {
+            break
+        }
+        'mvm;help;create' {
+            break
+        }
+        'mvm;help;start' {
+            break
+        }
+        'mvm;help;restart' {
             break
         }
         'mvm;help;pull' {

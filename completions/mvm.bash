@@ -16,6 +16,9 @@ _mvm() {
             ",$1")
                 cmd="mvm"
                 ;;
+            mvm,create)
+                cmd="mvm__subcmd__create"
+                ;;
             mvm,doctor)
                 cmd="mvm__subcmd__doctor"
                 ;;
@@ -55,6 +58,9 @@ _mvm() {
             mvm,push)
                 cmd="mvm__subcmd__push"
                 ;;
+            mvm,restart)
+                cmd="mvm__subcmd__restart"
+                ;;
             mvm,rm)
                 cmd="mvm__subcmd__rm"
                 ;;
@@ -67,6 +73,9 @@ _mvm() {
             mvm,save)
                 cmd="mvm__subcmd__save"
                 ;;
+            mvm,start)
+                cmd="mvm__subcmd__start"
+                ;;
             mvm,stop)
                 cmd="mvm__subcmd__stop"
                 ;;
@@ -78,6 +87,9 @@ _mvm() {
                 ;;
             mvm,wait)
                 cmd="mvm__subcmd__wait"
+                ;;
+            mvm__subcmd__help,create)
+                cmd="mvm__subcmd__help__subcmd__create"
                 ;;
             mvm__subcmd__help,doctor)
                 cmd="mvm__subcmd__help__subcmd__doctor"
@@ -118,6 +130,9 @@ _mvm() {
             mvm__subcmd__help,push)
                 cmd="mvm__subcmd__help__subcmd__push"
                 ;;
+            mvm__subcmd__help,restart)
+                cmd="mvm__subcmd__help__subcmd__restart"
+                ;;
             mvm__subcmd__help,rm)
                 cmd="mvm__subcmd__help__subcmd__rm"
                 ;;
@@ -129,6 +144,9 @@ _mvm() {
                 ;;
             mvm__subcmd__help,save)
                 cmd="mvm__subcmd__help__subcmd__save"
+                ;;
+            mvm__subcmd__help,start)
+                cmd="mvm__subcmd__help__subcmd__start"
                 ;;
             mvm__subcmd__help,stop)
                 cmd="mvm__subcmd__help__subcmd__stop"
@@ -293,12 +311,126 @@ _mvm() {
 
     case "${cmd}" in
         mvm)
-            opts="-v -h -V --verbose --help --version run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help"
+            opts="-v -h -V --verbose --help --version run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__create)
+            opts="-i -e -v -w -u -h -m -q --interactive --cidfile --rm --env --volume --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --stop-signal --stop-timeout --boot-timeout --backend --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cidfile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -v)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workdir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -u)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --entrypoint)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hostname)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -h)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cpus)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --disk)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --network)
+                    COMPREPLY=($(compgen -W "none user" -- "${cur}"))
+                    return 0
+                    ;;
+                --pull)
+                    COMPREPLY=($(compgen -W "missing always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --platform)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kernel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stop-signal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stop-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --boot-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backend)
+                    COMPREPLY=($(compgen -W "auto libkrun qemu" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -329,8 +461,22 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help)
-            opts="run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help"
+            opts="run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__create)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -678,6 +824,20 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mvm__subcmd__help__subcmd__restart)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mvm__subcmd__help__subcmd__rm)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -721,6 +881,20 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__help__subcmd__save)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__help__subcmd__start)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1466,6 +1640,36 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mvm__subcmd__restart)
+            opts="-s -t -h --signal --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --signal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -t)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mvm__subcmd__rm)
             opts="-f -h --force --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1495,7 +1699,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__run)
-            opts="-i -d -e -v -w -u -h -m -q --interactive --detach --cidfile --rm --env --volume --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --boot-timeout --backend --help"
+            opts="-d -i -e -v -w -u -h -m -q --detach --interactive --cidfile --rm --env --volume --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --stop-signal --stop-timeout --boot-timeout --backend --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1585,6 +1789,14 @@ _mvm() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --stop-signal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stop-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --boot-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1630,14 +1842,36 @@ _mvm() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        mvm__subcmd__stop)
-            opts="-t -h --time --help"
+        mvm__subcmd__start)
+            opts="-a -i -h --attach --interactive --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --time)
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mvm__subcmd__stop)
+            opts="-s -t -h --signal --timeout --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --signal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -25,6 +25,9 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand -V 'Print version'
             cand --version 'Print version'
             cand run 'Create a VM from an image and run a command in it'
+            cand create 'Create a VM from an image, to be started later'
+            cand start 'Start VMs that do not run, with the disks that they have'
+            cand restart 'Stop VMs and start them again'
             cand pull 'Pull an image from a registry, or take one from a directory or an archive'
             cand push 'Push an image to a registry'
             cand login 'Log in to a registry'
@@ -68,15 +71,66 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand --pull 'When to pull the image'
             cand --platform 'Platform to choose from an image for several: linux/amd64'
             cand --kernel 'Guest kernel to boot (also: MVM_KERNEL)'
+            cand --stop-signal 'Signal with which `mvm stop` asks the command to end'
+            cand --stop-timeout 'Seconds that `mvm stop` gives it then, -1 for ever'
+            cand --boot-timeout 'Seconds that the guest may take to boot [default: 30; emulated: 180]'
+            cand --backend 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]'
+            cand -d 'Run in the background and print the VM''s ID'
+            cand --detach 'Run in the background and print the VM''s ID'
+            cand -i 'Pass stdin to the command'
+            cand --interactive 'Pass stdin to the command'
+            cand --rm 'Remove the VM when it ends, however it ends'
+            cand -q 'Do not show how the pull goes on'
+            cand --quiet 'Do not show how the pull goes on'
+            cand --help 'Print help'
+        }
+        &'mvm;create'= {
+            cand --cidfile 'Write the VM''s ID to a file'
+            cand -e 'Set a variable; with no value, to what it is here'
+            cand --env 'Set a variable; with no value, to what it is here'
+            cand -v 'Share a directory: -v /on/host:/in/vm[:ro]'
+            cand --volume 'Share a directory: -v /on/host:/in/vm[:ro]'
+            cand -w 'Working directory in the VM'
+            cand --workdir 'Working directory in the VM'
+            cand -u 'User, and group, of the command: names or numbers'
+            cand --user 'User, and group, of the command: names or numbers'
+            cand --entrypoint 'Program to run in place of the image''s entrypoint'
+            cand --name 'Name of the VM, in place of a random one'
+            cand -h 'Host name in the VM, in place of its short ID'
+            cand --hostname 'Host name in the VM, in place of its short ID'
+            cand --cpus 'CPUs; a fraction limits the command''s share of the last one'
+            cand -m 'RAM in MiB, or with a unit: 512m, 2g'
+            cand --memory 'RAM in MiB, or with a unit: 512m, 2g'
+            cand --disk 'Largest size of the VM''s own disk; takes space only as it fills'
+            cand --network 'Network: none, or user (reaches out, and the host''s loopback too)'
+            cand --pull 'When to pull the image'
+            cand --platform 'Platform to choose from an image for several: linux/amd64'
+            cand --kernel 'Guest kernel to boot (also: MVM_KERNEL)'
+            cand --stop-signal 'Signal with which `mvm stop` asks the command to end'
+            cand --stop-timeout 'Seconds that `mvm stop` gives it then, -1 for ever'
             cand --boot-timeout 'Seconds that the guest may take to boot [default: 30; emulated: 180]'
             cand --backend 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]'
             cand -i 'Pass stdin to the command'
             cand --interactive 'Pass stdin to the command'
-            cand -d 'Run in the background and print the VM''s ID'
-            cand --detach 'Run in the background and print the VM''s ID'
             cand --rm 'Remove the VM when it ends, however it ends'
             cand -q 'Do not show how the pull goes on'
             cand --quiet 'Do not show how the pull goes on'
+            cand --help 'Print help'
+        }
+        &'mvm;start'= {
+            cand -a 'Stay, show its output, pass on signals, and exit with its status'
+            cand --attach 'Stay, show its output, pass on signals, and exit with its status'
+            cand -i 'Pass stdin to the command, if it was made with -i; implies --attach'
+            cand --interactive 'Pass stdin to the command, if it was made with -i; implies --attach'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mvm;restart'= {
+            cand -s 'Signal to send first [default: --stop-signal, the image''s, or TERM]'
+            cand --signal 'Signal to send first [default: --stop-signal, the image''s, or TERM]'
+            cand -t 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]'
+            cand --timeout 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]'
+            cand -h 'Print help'
             cand --help 'Print help'
         }
         &'mvm;pull'= {
@@ -375,8 +429,10 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand --help 'Print help'
         }
         &'mvm;stop'= {
-            cand -t 'Seconds from SIGTERM to SIGKILL'
-            cand --time 'Seconds from SIGTERM to SIGKILL'
+            cand -s 'Signal to send first [default: --stop-signal, the image''s, or TERM]'
+            cand --signal 'Signal to send first [default: --stop-signal, the image''s, or TERM]'
+            cand -t 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]'
+            cand --timeout 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -411,6 +467,9 @@ set edit:completion:arg-completer[mvm] = {|@words|
         }
         &'mvm;help'= {
             cand run 'Create a VM from an image and run a command in it'
+            cand create 'Create a VM from an image, to be started later'
+            cand start 'Start VMs that do not run, with the disks that they have'
+            cand restart 'Stop VMs and start them again'
             cand pull 'Pull an image from a registry, or take one from a directory or an archive'
             cand push 'Push an image to a registry'
             cand login 'Log in to a registry'
@@ -433,6 +492,12 @@ set edit:completion:arg-completer[mvm] = {|@words|
             cand help 'Print this message or the help of the given subcommand(s)'
         }
         &'mvm;help;run'= {
+        }
+        &'mvm;help;create'= {
+        }
+        &'mvm;help;start'= {
+        }
+        &'mvm;help;restart'= {
         }
         &'mvm;help;pull'= {
         }

@@ -28,6 +28,9 @@ complete -c mvm -n "__fish_mvm_needs_command" -s v -l verbose -d 'Say where the 
 complete -c mvm -n "__fish_mvm_needs_command" -s h -l help -d 'Print help'
 complete -c mvm -n "__fish_mvm_needs_command" -s V -l version -d 'Print version'
 complete -c mvm -n "__fish_mvm_needs_command" -f -a "run" -d 'Create a VM from an image and run a command in it'
+complete -c mvm -n "__fish_mvm_needs_command" -f -a "create" -d 'Create a VM from an image, to be started later'
+complete -c mvm -n "__fish_mvm_needs_command" -f -a "start" -d 'Start VMs that do not run, with the disks that they have'
+complete -c mvm -n "__fish_mvm_needs_command" -f -a "restart" -d 'Stop VMs and start them again'
 complete -c mvm -n "__fish_mvm_needs_command" -f -a "pull" -d 'Pull an image from a registry, or take one from a directory or an archive'
 complete -c mvm -n "__fish_mvm_needs_command" -f -a "push" -d 'Push an image to a registry'
 complete -c mvm -n "__fish_mvm_needs_command" -f -a "login" -d 'Log in to a registry'
@@ -66,15 +69,51 @@ always\t''
 never\t''"
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l platform -d 'Platform to choose from an image for several: linux/amd64' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l kernel -d 'Guest kernel to boot (also: MVM_KERNEL)' -r -F
+complete -c mvm -n "__fish_mvm_using_subcommand run" -l stop-signal -d 'Signal with which `mvm stop` asks the command to end' -r
+complete -c mvm -n "__fish_mvm_using_subcommand run" -l stop-timeout -d 'Seconds that `mvm stop` gives it then, -1 for ever' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l boot-timeout -d 'Seconds that the guest may take to boot [default: 30; emulated: 180]' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l backend -d 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]' -r -f -a "auto\t'libkrun where the host runs guests in hardware, else QEMU'
 libkrun\t''
 qemu\t''"
-complete -c mvm -n "__fish_mvm_using_subcommand run" -s i -l interactive -d 'Pass stdin to the command'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s d -l detach -d 'Run in the background and print the VM\'s ID'
+complete -c mvm -n "__fish_mvm_using_subcommand run" -s i -l interactive -d 'Pass stdin to the command'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l rm -d 'Remove the VM when it ends, however it ends'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -s q -l quiet -d 'Do not show how the pull goes on'
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l help -d 'Print help'
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l cidfile -d 'Write the VM\'s ID to a file' -r -F
+complete -c mvm -n "__fish_mvm_using_subcommand create" -s e -l env -d 'Set a variable; with no value, to what it is here' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -s v -l volume -d 'Share a directory: -v /on/host:/in/vm[:ro]' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -s w -l workdir -d 'Working directory in the VM' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -s u -l user -d 'User, and group, of the command: names or numbers' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l entrypoint -d 'Program to run in place of the image\'s entrypoint' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l name -d 'Name of the VM, in place of a random one' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -s h -l hostname -d 'Host name in the VM, in place of its short ID' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l cpus -d 'CPUs; a fraction limits the command\'s share of the last one' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -s m -l memory -d 'RAM in MiB, or with a unit: 512m, 2g' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l disk -d 'Largest size of the VM\'s own disk; takes space only as it fills' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l network -d 'Network: none, or user (reaches out, and the host\'s loopback too)' -r -f -a "none\t''
+user\t''"
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l pull -d 'When to pull the image' -r -f -a "missing\t''
+always\t''
+never\t''"
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l platform -d 'Platform to choose from an image for several: linux/amd64' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l kernel -d 'Guest kernel to boot (also: MVM_KERNEL)' -r -F
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l stop-signal -d 'Signal with which `mvm stop` asks the command to end' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l stop-timeout -d 'Seconds that `mvm stop` gives it then, -1 for ever' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l boot-timeout -d 'Seconds that the guest may take to boot [default: 30; emulated: 180]' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l backend -d 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]' -r -f -a "auto\t'libkrun where the host runs guests in hardware, else QEMU'
+libkrun\t''
+qemu\t''"
+complete -c mvm -n "__fish_mvm_using_subcommand create" -s i -l interactive -d 'Pass stdin to the command'
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l rm -d 'Remove the VM when it ends, however it ends'
+complete -c mvm -n "__fish_mvm_using_subcommand create" -s q -l quiet -d 'Do not show how the pull goes on'
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l help -d 'Print help'
+complete -c mvm -n "__fish_mvm_using_subcommand start" -s a -l attach -d 'Stay, show its output, pass on signals, and exit with its status'
+complete -c mvm -n "__fish_mvm_using_subcommand start" -s i -l interactive -d 'Pass stdin to the command, if it was made with -i; implies --attach'
+complete -c mvm -n "__fish_mvm_using_subcommand start" -s h -l help -d 'Print help'
+complete -c mvm -n "__fish_mvm_using_subcommand restart" -s s -l signal -d 'Signal to send first [default: --stop-signal, the image\'s, or TERM]' -r
+complete -c mvm -n "__fish_mvm_using_subcommand restart" -s t -l timeout -d 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]' -r
+complete -c mvm -n "__fish_mvm_using_subcommand restart" -s h -l help -d 'Print help'
 complete -c mvm -n "__fish_mvm_using_subcommand pull" -l platform -d 'Platform to choose from an image for several: linux/amd64' -r
 complete -c mvm -n "__fish_mvm_using_subcommand pull" -l disable-content-trust -d 'Docker\'s; there is no content trust to disable' -r -f -a "true\t''
 false\t''"
@@ -215,7 +254,8 @@ complete -c mvm -n "__fish_mvm_using_subcommand ps" -s a -l all -d 'Also those t
 complete -c mvm -n "__fish_mvm_using_subcommand ps" -s q -l quiet -d 'IDs only'
 complete -c mvm -n "__fish_mvm_using_subcommand ps" -l no-trunc -d 'Do not shorten what is long'
 complete -c mvm -n "__fish_mvm_using_subcommand ps" -s h -l help -d 'Print help'
-complete -c mvm -n "__fish_mvm_using_subcommand stop" -s t -l time -d 'Seconds from SIGTERM to SIGKILL' -r
+complete -c mvm -n "__fish_mvm_using_subcommand stop" -s s -l signal -d 'Signal to send first [default: --stop-signal, the image\'s, or TERM]' -r
+complete -c mvm -n "__fish_mvm_using_subcommand stop" -s t -l timeout -d 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]' -r
 complete -c mvm -n "__fish_mvm_using_subcommand stop" -s h -l help -d 'Print help'
 complete -c mvm -n "__fish_mvm_using_subcommand kill" -s s -l signal -d 'Name or number of the signal' -r
 complete -c mvm -n "__fish_mvm_using_subcommand kill" -s h -l help -d 'Print help'
@@ -232,27 +272,30 @@ complete -c mvm -n "__fish_mvm_using_subcommand doctor" -l backend -d 'Hyperviso
 libkrun\t''
 qemu\t''"
 complete -c mvm -n "__fish_mvm_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "run" -d 'Create a VM from an image and run a command in it'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "pull" -d 'Pull an image from a registry, or take one from a directory or an archive'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "push" -d 'Push an image to a registry'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "login" -d 'Log in to a registry'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "logout" -d 'Log out from a registry'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "images" -d 'List images'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "rmi" -d 'Remove images'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "tag" -d 'Give an image another name'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "history" -d 'Show how an image was built'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "image" -d 'Manage images'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "system" -d 'Manage what mvm keeps on this machine'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "load" -d 'Load images from an archive (docker save, or a tar of an OCI layout)'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "save" -d 'Save images to an archive'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "ps" -d 'List VMs'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "stop" -d 'Stop running VMs'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "kill" -d 'Send a signal to the commands of running VMs'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "wait" -d 'Wait until VMs end, and print their exit codes'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "inspect" -d 'Show all that is known of VMs or images'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "rm" -d 'Remove VMs and their disks'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "doctor" -d 'Check this host and say how to fix what is wrong'
-complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "run" -d 'Create a VM from an image and run a command in it'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "create" -d 'Create a VM from an image, to be started later'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "start" -d 'Start VMs that do not run, with the disks that they have'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "restart" -d 'Stop VMs and start them again'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "pull" -d 'Pull an image from a registry, or take one from a directory or an archive'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "push" -d 'Push an image to a registry'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "login" -d 'Log in to a registry'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "logout" -d 'Log out from a registry'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "images" -d 'List images'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "rmi" -d 'Remove images'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "tag" -d 'Give an image another name'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "history" -d 'Show how an image was built'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "image" -d 'Manage images'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "system" -d 'Manage what mvm keeps on this machine'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "load" -d 'Load images from an archive (docker save, or a tar of an OCI layout)'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "save" -d 'Save images to an archive'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "ps" -d 'List VMs'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "stop" -d 'Stop running VMs'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "kill" -d 'Send a signal to the commands of running VMs'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "wait" -d 'Wait until VMs end, and print their exit codes'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "inspect" -d 'Show all that is known of VMs or images'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "rm" -d 'Remove VMs and their disks'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "doctor" -d 'Check this host and say how to fix what is wrong'
+complete -c mvm -n "__fish_mvm_using_subcommand help; and not __fish_seen_subcommand_from run create start restart pull push login logout images rmi tag history image system load save ps stop kill wait inspect rm doctor help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c mvm -n "__fish_mvm_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "ls" -d 'List images'
 complete -c mvm -n "__fish_mvm_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "pull" -d 'Pull an image from a registry, or take one from a directory or an archive'
 complete -c mvm -n "__fish_mvm_using_subcommand help; and __fish_seen_subcommand_from image" -f -a "push" -d 'Push an image to a registry'

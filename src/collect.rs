@@ -131,7 +131,7 @@ impl Module for Vms<'_> {
                 made.is_some_and(|made| made < until)
             })
         };
-        let ended = |vm: &Found| matches!(vm.phase(), Phase::Exited | Phase::Dead);
+        let ended = |vm: &Found| matches!(vm.phase(), Phase::Created | Phase::Exited | Phase::Dead);
         let vms = VmStore::new(self.dirs).list()?;
         Ok(vms.into_iter().filter(|vm| !vm.alive && ended(vm) && old(vm)).collect())
     }

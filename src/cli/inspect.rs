@@ -64,7 +64,7 @@ fn document(found: &Found) -> Value {
         None => ("", &[][..]),
     };
     let status = match phase {
-        Phase::Creating => "created".into(),
+        Phase::Creating | Phase::Starting => "created".into(),
         phase => phase.to_string(),
     };
     json!({

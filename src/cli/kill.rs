@@ -3,9 +3,10 @@
 
 use clap::Args;
 
-use super::{stop, values};
+use super::stop;
 use crate::error::{Failure, Result};
 use crate::monitor;
+use crate::spec::signal;
 use crate::state::{Dirs, Found};
 
 /// Send a signal to the commands of running VMs
@@ -15,7 +16,7 @@ pub struct KillArgs {
     #[arg(required = true, value_name = "VM")]
     vms: Vec<String>,
     /// Name or number of the signal
-    #[arg(short, long, value_parser = values::signal, default_value = "KILL")]
+    #[arg(short, long, value_parser = signal::parse, default_value = "KILL")]
     signal: u32,
 }
 

@@ -23,10 +23,10 @@ pub struct LogsArgs {
     #[arg(short, long)]
     follow: bool,
     /// Lines from then on: 10m (ago), 2026-01-31T12:00:00Z, seconds since 1970
-    #[arg(long, value_parser = when::flag, value_name = "TIME")]
+    #[arg(long, value_parser = when::flag, allow_hyphen_values = true, value_name = "TIME")]
     since: Option<u64>,
     /// Lines until then
-    #[arg(long, value_parser = when::flag, value_name = "TIME")]
+    #[arg(long, value_parser = when::flag, allow_hyphen_values = true, value_name = "TIME")]
     until: Option<u64>,
     /// So many lines from the end, or all
     #[arg(short = 'n', long, value_parser = tail, default_value = "all", allow_hyphen_values = true, value_name = "LINES")]

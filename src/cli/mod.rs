@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: flags become typed requests here and nowhere else.
 
+mod create;
 mod doctor;
 mod filter;
 mod format;
@@ -19,10 +20,12 @@ mod prune;
 mod ps;
 mod pull;
 mod push;
+mod restart;
 mod rm;
 mod rmi;
 mod run;
 mod save;
+mod start;
 mod stop;
 mod system;
 mod system_check;
@@ -92,6 +95,9 @@ macro_rules! commands {
 
 commands! {
     "run" => Run(Box<run::RunArgs>),
+    "create" => Create(Box<create::CreateArgs>),
+    "start" => Start(start::StartArgs),
+    "restart" => Restart(restart::RestartArgs),
     "pull" => Pull(pull::PullArgs),
     "push" => Push(push::PushArgs),
     "login" => Login(login::LoginArgs),
@@ -166,6 +172,9 @@ fn dispatch(command: Command) -> Result<u8> {
     let plain = |outcome: Result<u8>| outcome.map_err(|failure| failure.status(1));
     match command {
         Command::Run(args) => on_runtime(run::run(&dirs, *args)),
+        Command::Create(args) => plain(on_runtime(create::run(&dirs, *args))),
+        Command::Start(args) => plain(on_runtime(start::run(&dirs, args))),
+        Command::Restart(args) => plain(on_runtime(restart::run(&dirs, args))),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),

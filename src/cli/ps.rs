@@ -51,7 +51,7 @@ struct Row {
 
 pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
     let mut found = VmStore::new(dirs).list()?;
-    let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Running);
+    let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
     found.retain(|vm| args.all || up(vm));
     found.reverse();
     let (quiet, no_trunc) = (args.list.quiet, args.list.no_trunc);
@@ -117,7 +117,7 @@ fn status(vm: &Found) -> String {
             format!("Exited ({}) {}", exit.code, format::ago(exit.finished_ms))
         }
         (Phase::Dead, _) => "Dead (its monitor died)".into(),
-        (Phase::Creating, _) => "Created".into(),
+        (Phase::Creating | Phase::Created | Phase::Starting, _) => "Created".into(),
         (phase, _) => {
             let word = phase.to_string();
             word[..1].to_uppercase() + &word[1..]

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm rm`
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::stop;
 use crate::error::Result;
+use crate::spec::StopTimeout;
 use crate::state::Dirs;
 
 /// Remove VMs and their disks
@@ -23,7 +22,7 @@ pub struct RmArgs {
 pub async fn run(dirs: &Dirs, args: RmArgs) -> Result<u8> {
     stop::each(dirs, &args.vms, async |store, found| {
         if args.force {
-            stop::stop(found, Duration::ZERO).await?;
+            stop::stop(found, None, Some(StopTimeout::Seconds(0))).await?;
         }
         store.remove(found)
     })

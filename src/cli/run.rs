@@ -1,326 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm run`
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
+use clap::Args;
 
-use clap::{Args, ValueEnum};
-
-use super::{platform, values};
+use super::create::CreateArgs;
 use crate::error::{Failure, Result};
-use crate::hypervisor::BackendName;
-use crate::image::{self, PullPolicy, Source};
-use crate::pipeline::{self, Outcome};
-use crate::rootfs::upper;
-use crate::spec::{DEFAULT_MEMORY_MIB, Network, RunSpec};
-use crate::state::{Dirs, validate_name};
-use crate::sys;
-
-/// MiB of RAM that a guest needs to come up at all.
-const MIN_MEMORY_MIB: u64 = 64;
+use crate::image;
+use crate::pipeline;
+use crate::state::Dirs;
 
 /// Create a VM from an image and run a command in it
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true, override_usage = "mvm run [OPTIONS] IMAGE [COMMAND] [ARG...]")]
 pub struct RunArgs {
-    /// Reference of an image, or the ID of a local one; or oci:DIR[:TAG],
-    /// oci-archive:FILE[:NAME], docker-archive:FILE[:NAME], dir:ROOTFS, - for an
-    /// archive on stdin. What follows is the command with its arguments, in
-    /// place of the image's own, flags of mvm or not
-    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE")]
-    words: Vec<OsString>,
-
-    /// Pass stdin to the command
-    #[arg(short, long)]
-    interactive: bool,
     /// Run in the background and print the VM's ID
     #[arg(short, long)]
     detach: bool,
-    /// Write the VM's ID to a file
-    #[arg(long, value_name = "FILE")]
-    cidfile: Option<PathBuf>,
-    /// Remove the VM when it ends, however it ends
-    #[arg(long)]
-    rm: bool,
-    /// Set a variable; with no value, to what it is here
-    #[arg(short, long, value_name = "NAME[=VALUE]")]
-    env: Vec<OsString>,
-    /// Share a directory: -v /on/host:/in/vm[:ro]
-    #[arg(short, long, value_name = "SOURCE:TARGET[:ro]")]
-    volume: Vec<OsString>,
-    /// Working directory in the VM
-    #[arg(short, long, value_name = "DIR")]
-    workdir: Option<String>,
-    /// User, and group, of the command: names or numbers
-    #[arg(short, long, value_name = "USER[:GROUP]")]
-    user: Option<String>,
-    /// Program to run in place of the image's entrypoint
-    #[arg(long, value_name = "COMMAND")]
-    entrypoint: Option<OsString>,
-    /// Name of the VM, in place of a random one
-    #[arg(long)]
-    name: Option<String>,
-    /// Host name in the VM, in place of its short ID
-    #[arg(short = 'h', long)]
-    hostname: Option<String>,
-
-    /// CPUs; a fraction limits the command's share of the last one
-    #[arg(long, value_parser = values::cpus, default_value = "1", value_name = "NUMBER")]
-    cpus: u32,
-    /// RAM in MiB, or with a unit: 512m, 2g
-    #[arg(short, long, value_parser = values::mib, default_value_t = DEFAULT_MEMORY_MIB, value_name = "SIZE")]
-    memory: u64,
-    /// Largest size of the VM's own disk; takes space only as it fills
-    #[arg(long, value_parser = values::mib, default_value = "64g", value_name = "SIZE")]
-    disk: u64,
-    /// Network: none, or user (reaches out, and the host's loopback too)
-    #[arg(long, value_enum, default_value_t = NetworkArg::None)]
-    network: NetworkArg,
-
-    /// When to pull the image
-    #[arg(long, value_enum, default_value_t = PullArg::Missing)]
-    pull: PullArg,
-    /// Platform to choose from an image for several: linux/amd64
-    #[arg(long, value_name = "OS/ARCH")]
-    platform: Option<String>,
-    /// Do not show how the pull goes on
-    #[arg(short, long)]
-    quiet: bool,
-    /// Guest kernel to boot (also: MVM_KERNEL)
-    #[arg(long, value_name = "FILE")]
-    kernel: Option<PathBuf>,
-    /// Seconds that the guest may take to boot [default: 30; emulated: 180]
-    #[arg(long, value_parser = values::seconds, value_name = "SECONDS")]
-    boot_timeout: Option<Duration>,
-    /// Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]
-    #[arg(long, value_enum, value_name = "NAME")]
-    backend: Option<BackendName>,
-    /// Print help
-    #[arg(long, action = clap::ArgAction::Help)]
-    help: Option<bool>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum NetworkArg {
-    None,
-    User,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PullArg {
-    Missing,
-    Always,
-    Never,
-}
-
-impl From<PullArg> for PullPolicy {
-    fn from(arg: PullArg) -> Self {
-        match arg {
-            PullArg::Missing => Self::Missing,
-            PullArg::Always => Self::Always,
-            PullArg::Never => Self::Never,
-        }
-    }
+    #[command(flatten)]
+    create: CreateArgs,
 }
 
 pub async fn run(dirs: &Dirs, args: RunArgs) -> Result<u8> {
-    let progress = image::for_stderr(args.quiet);
-    match pipeline::run(dirs, spec(args)?, progress).await? {
-        Outcome::Exited(code) => Ok(code),
-        Outcome::Detached(id) => super::print(&format!("{id}\n")).map(|()| 0),
-    }
-}
-
-fn spec(args: RunArgs) -> Result<RunSpec> {
-    if args.detach && args.interactive {
+    if args.detach && args.create.interactive {
         return Err(Failure::new("-i takes this command's stdin, and with -d it does not stay")
             .hint("leave one of them out"));
     }
-    if let Some(name) = &args.name {
-        validate_name(name)?;
-    }
-    if let Some(hostname) = &args.hostname {
-        validate_hostname(hostname)?;
-    }
-    if args.memory < MIN_MEMORY_MIB {
-        return Err(Failure::new(format!("{} MiB of RAM boot no guest", args.memory))
-            .hint(format!("--memory {MIN_MEMORY_MIB}m or more")));
-    }
-    if !(upper::MIN_MIB..=upper::MAX_MIB).contains(&args.disk) {
-        return Err(Failure::new(format!("a disk of {} MiB cannot be made", args.disk))
-            .hint(format!("--disk takes {}m to 16t", upper::MIN_MIB)));
-    }
-    let (image, command) = args.image_and_command()?;
-    let source = source(&image, &args)?;
-    Ok(RunSpec {
-        image,
-        arguments: command.iter().map(|word| sys::os_bytes(word)).collect(),
-        entrypoint: args.entrypoint.map(|word| sys::os_bytes(&word)),
-        env: environment(&args.env)?,
-        workdir: args.workdir.map(absolute_workdir).transpose()?,
-        user: args.user,
-        name: args.name.unwrap_or_default(),
-        hostname: args.hostname,
-        volumes: args.volume.iter().map(|v| values::volume(v)).collect::<Result<_>>()?,
-        network: match args.network {
-            NetworkArg::None => Network::None,
-            NetworkArg::User => Network::User,
-        },
-        memory_mib: args.memory,
-        cpu_milli: args.cpus,
-        disk_mib: args.disk,
-        stdin: args.interactive,
-        detach: args.detach,
-        cidfile: args.cidfile,
-        auto_remove: args.rm,
-        pull: args.pull.into(),
-        platform: platform::wanted(args.platform.as_deref())?,
-        source,
-        kernel: args.kernel,
-        boot_window: args.boot_timeout,
-        backend: args.backend,
-    })
-}
-
-impl RunArgs {
-    /// The first word and those after it, of which the first may be a `--`.
-    fn image_and_command(&self) -> Result<(String, &[OsString])> {
-        let (image, rest) = match self.words.split_first() {
-            Some((image, [first, rest @ ..])) if first == "--" => (image, rest),
-            Some((image, rest)) => (image, rest),
-            None => return Err(Failure::new("no image is given").hint("mvm run IMAGE")),
-        };
-        match image.to_str() {
-            Some(image) => Ok((image.to_owned(), rest)),
-            None => Err(Failure::new(format!("{} is no text", image.display()))
-                .hint("rename the file, or go to its directory")),
-        }
-    }
-}
-
-/// Where the image comes from, if the other flags go with that.
-fn source(name: &str, args: &RunArgs) -> Result<Source> {
-    let source = Source::parse(name).map_err(image::Error::from)?;
-    let Source::Local(local) = &source else { return Ok(source) };
-    if matches!(args.pull, PullArg::Never) {
-        return Err(Failure::new(format!("{local} is read each time, with --pull never too"))
-            .hint("load it once with `mvm load` or `mvm pull`, then run it by its name or ID"));
-    }
-    if local.is_stdin() && args.interactive {
-        return Err(Failure::new("stdin cannot be the image and the command's input as well")
-            .hint("save the archive to a file, or `mvm load` it first"));
-    }
-    Ok(source)
-}
-
-/// NAME=VALUE as given; NAME alone is taken from our own environment, and left
-/// out where it is not set, as Docker does.
-fn environment(given: &[OsString]) -> Result<Vec<Vec<u8>>> {
-    let mut variables = Vec::new();
-    for variable in given {
-        let bytes = sys::os_bytes(variable);
-        let name_ends = bytes.iter().position(|&b| b == b'=');
-        match name_ends {
-            _ if bytes.is_empty() || name_ends == Some(0) => {
-                return Err(Failure::new("invalid environment variable: it has no name")
-                    .hint("-e NAME=VALUE, or -e NAME for the value it has here"));
-            }
-            Some(_) => variables.push(bytes),
-            None => {
-                if let Some(value) = std::env::var_os(variable) {
-                    variables.push([&bytes, &b"="[..], &sys::os_bytes(&value)].concat());
-                }
-            }
-        }
-    }
-    Ok(variables)
-}
-
-fn absolute_workdir(path: String) -> Result<String> {
-    match path.starts_with('/') {
-        true => Ok(path),
-        false => Err(Failure::new(format!("the working directory {path:?} is not absolute"))
-            .hint(format!("-w /{path}"))),
-    }
-}
-
-/// RFC 1123 labels, and what a Linux host name may hold.
-fn validate_hostname(name: &str) -> Result<()> {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
-    if name.len() <= 64 && name.split('.').all(label) {
-        return Ok(());
-    }
-    Err(Failure::new(format!("invalid host name {name:?}"))
-        .hint("letters, digits and hyphens, 64 at most"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Cli;
-    use super::super::Command;
-    use super::*;
-    use clap::Parser;
-
-    fn parse(line: &[&str]) -> RunArgs {
-        let words = ["mvm", "run"].iter().chain(line);
-        match Cli::try_parse_from(words).unwrap().command {
-            Command::Run(args) => *args,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_follows_the_image_is_the_commands() {
-        for (line, command) in [
-            (&["img", "echo", "-n", "hi"][..], &["echo", "-n", "hi"][..]),
-            (&["img", "--", "echo", "hi"], &["echo", "hi"]),
-            (&["--rm", "img", "sh", "-c", "x", "--rm"], &["sh", "-c", "x", "--rm"]),
-            (&["img", "echo", "--", "x"], &["echo", "--", "x"]),
-            (&["img", "--version"], &["--version"]),
-            (&["img", "-v", "--rm", "-e"], &["-v", "--rm", "-e"]),
-            (&["--rm", "--", "img", "-i"], &["-i"]),
-            (&["img"], &[]),
-        ] {
-            let args = parse(line);
-            let (image, rest) = args.image_and_command().unwrap();
-            assert_eq!(image, "img", "{line:?}");
-            assert_eq!(rest, command, "{line:?}");
-        }
-    }
-
-    #[test]
-    fn dockers_short_flags() {
-        let args = parse(&["-i", "-e", "A=1", "-w", "/x", "-m", "1g", "-u", "1", "-h", "box", "i"]);
-        let spec = spec(args).unwrap();
-        assert_eq!((spec.memory_mib, spec.stdin), (1024, true));
-        assert_eq!(spec.hostname.as_deref(), Some("box"));
-        assert_eq!(spec.env, [b"A=1".to_vec()]);
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_a_hint() {
-        for line in [
-            &["--name", "-x", "i"][..],
-            &["-h", "a b", "i"],
-            &["-m", "1m", "i"],
-            &["--disk", "1m", "i"],
-            &["-w", "x", "i"],
-            &["-e", "=x", "i"],
-            &["-v", "x", "i"],
-            &["--platform", "/", "i"],
-            &["-d", "-i", "i"],
-        ] {
-            let Ok(cli) = Cli::try_parse_from(["mvm", "run"].iter().chain(line)) else { continue };
-            let Command::Run(args) = cli.command else { panic!() };
-            assert!(spec(*args).unwrap_err().hint.is_some(), "{line:?}");
-        }
-        assert!(Cli::try_parse_from(["mvm", "run", "--nope", "img"]).is_err());
+    let progress = image::for_stderr(args.create.quiet);
+    let started = pipeline::run(dirs, args.create.spec()?, progress).await?;
+    match args.detach {
+        true => super::print(&format!("{}\n", started.in_background().await?)).map(|()| 0),
+        false => started.to_the_end().await,
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm stop`
 
-use std::time::Duration;
-
 use clap::Args;
 
+use super::values;
 use crate::error::Result;
 use crate::monitor;
+use crate::spec::{StopTimeout, signal};
 use crate::state::{Dirs, Found, VmStore};
 
 /// Stop running VMs
@@ -15,22 +15,27 @@ pub struct StopArgs {
     /// Names, IDs or starts of IDs
     #[arg(required = true, value_name = "VM")]
     vms: Vec<String>,
-    /// Seconds from SIGTERM to SIGKILL
-    #[arg(short = 't', long = "time", default_value_t = 10, value_name = "SECONDS")]
-    grace: u32,
+    /// Signal to send first [default: --stop-signal, the image's, or TERM]
+    #[arg(short, long, value_parser = signal::parse)]
+    signal: Option<u32>,
+    /// Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]
+    #[arg(
+        short = 't', long = "timeout", alias = "time",
+        value_parser = values::stop_timeout, allow_hyphen_values = true, value_name = "SECONDS"
+    )]
+    timeout: Option<StopTimeout>,
 }
 
 pub async fn run(dirs: &Dirs, args: StopArgs) -> Result<u8> {
-    let grace = Duration::from_secs(args.grace.into());
-    each(dirs, &args.vms, async |_, found| stop(found, grace).await).await
+    each(dirs, &args.vms, async |_, found| stop(found, args.signal, args.timeout).await).await
 }
 
 /// Stops one VM; one that does not run is stopped already.
-pub async fn stop(found: &Found, grace: Duration) -> Result<()> {
+pub async fn stop(found: &Found, signal: Option<u32>, timeout: Option<StopTimeout>) -> Result<()> {
     if !found.alive {
         return Ok(());
     }
-    match monitor::order_stop(&found.record, grace).await {
+    match monitor::order_stop(&found.record, signal, timeout).await {
         // It ended between the look and the order.
         Err(_) if !VmStore::new(&found.record.dirs).is_alive(&found.record.id) => Ok(()),
         other => other,

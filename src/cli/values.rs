@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, Result};
-use crate::spec::Volume;
+use crate::spec::{StopTimeout, Volume};
 use crate::sys;
 
 /// A size: a number of MiB, or a number with the unit b, k, m, g or t.
@@ -53,30 +53,6 @@ pub fn seconds(text: &str) -> std::result::Result<std::time::Duration, String> {
         return Err("from 0.001 to 1000000".into());
     }
     Ok(std::time::Duration::from_secs_f64(number))
-}
-
-/// Signals of Linux guests by name (signal(7), x86 and Arm), from 1 on.
-const SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2",
-    "PIPE", "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG",
-    "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-];
-
-/// A signal by its name, with or without SIG, or by its number.
-pub fn signal(text: &str) -> std::result::Result<u32, String> {
-    let upper = text.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    if let Some(at) = SIGNALS.iter().position(|signal| *signal == name) {
-        return Ok(at as u32 + 1);
-    }
-    let real_time = name.strip_prefix("RTMIN").map(|more| match more.strip_prefix('+') {
-        Some(more) => more.parse::<u32>().ok().and_then(|more| more.checked_add(34)),
-        None => more.is_empty().then_some(34),
-    });
-    match real_time.unwrap_or_else(|| name.parse().ok()) {
-        Some(number @ 1..=64) => Ok(number),
-        _ => Err(format!("{text:?} is no signal")),
-    }
 }
 
 /// `SOURCE:TARGET[:ro|rw]`, as `docker run -v` takes it for directories.
@@ -132,21 +108,20 @@ fn existing_directory(path: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Whole seconds, or -1 for ever.
+pub fn stop_timeout(text: &str) -> std::result::Result<StopTimeout, String> {
+    match text.parse::<i64>() {
+        Ok(-1) => Ok(StopTimeout::Never),
+        Ok(seconds) => u32::try_from(seconds)
+            .map(StopTimeout::Seconds)
+            .map_err(|_| "from 0 on, or -1 for ever".into()),
+        Err(_) => Err(format!("{text:?} is no number of seconds")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn signals() {
-        for (text, number) in
-            [("KILL", 9), ("sigterm", 15), ("2", 2), ("SIGRTMIN+3", 37), ("rtmin", 34), ("SYS", 31)]
-        {
-            assert_eq!(signal(text), Ok(number), "{text}");
-        }
-        for text in ["", "0", "65", "SIG", "TERMX", "-9", "RTMIN+40", "RTMIN-1", "RTMIN+"] {
-            assert!(signal(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn sizes() {

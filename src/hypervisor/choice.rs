@@ -21,7 +21,7 @@ use crate::state::Dirs;
 const VARIABLE: &str = "MVM_BACKEND";
 
 /// What may be asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendName {
     /// libkrun where the host runs guests in hardware, else QEMU

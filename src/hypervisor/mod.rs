@@ -173,10 +173,11 @@ pub struct RootFs {
     pub ephemeral: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LayerDisk {
     pub path: PathBuf,
     /// Passed on to the guest: see `mvm_proto::Layer`.
+    #[serde(with = "crate::spec::bytes::list")]
     pub implied_dirs: Vec<Vec<u8>>,
 }
 

@@ -5,7 +5,6 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -13,6 +12,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::wire::{self, CHUNK, Event, Kind, Order, SIGKILL, STDIN_WINDOW};
 use super::{COMMAND, Launch};
 use crate::error::{Failure, Result};
+use crate::spec::StopTimeout;
 use crate::state::{Claim, Record};
 use crate::sys::{self, Connection};
 
@@ -80,7 +80,7 @@ impl Attached {
         drop(output);
         let _ = closed.await;
         match ended {
-            Some(Event::Exited { code }) => Ok(code),
+            Some(Event::Exited { code, .. }) => Ok(code),
             Some(Event::Failed(failure)) => Err(failure),
             _ => Err(monitor_died(self.log)),
         }
@@ -104,7 +104,10 @@ async fn receive(
             Kind::Stdout | Kind::Stderr => output.write(kind, payload).await,
             Kind::Event => match wire::parse(&payload).ok()? {
                 Event::StdinCredit(bytes) => credit.add_permits(bytes.min(STDIN_WINDOW)),
-                end @ (Event::Exited { .. } | Event::Failed(_)) => return Some(end),
+                end @ (Event::Exited { .. } | Event::Failed(_)) => {
+                    on_event(&end);
+                    return Some(end);
+                }
                 event => on_event(&event),
             },
             _ => return None,
@@ -208,11 +211,15 @@ fn write_output(kind: Kind, bytes: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Ends a running VM: SIGTERM, and after `grace` SIGKILL. Returns when its
-/// monitor has let go of it.
-pub async fn order_stop(record: &Record, grace: Duration) -> Result<()> {
-    order(record, &Order::Stop { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) })
-        .await
+/// Ends a running VM: with a signal, and after `grace` with SIGKILL; as it was
+/// made to be stopped where nothing is said. Returns when its monitor has let go
+/// of it.
+pub async fn order_stop(
+    record: &Record,
+    signal: Option<u32>,
+    grace: Option<StopTimeout>,
+) -> Result<()> {
+    order(record, &Order::Stop { signal, grace_ms: grace.map(StopTimeout::millis) }).await
 }
 
 /// Passes a signal on to the workload of a running VM. Returns after SIGKILL
@@ -230,7 +237,7 @@ pub async fn end_of(record: &Record) -> Result<Option<u8>> {
     let mut connection = reach(record).await?;
     while let Ok(Some((kind, payload))) = wire::read(&mut connection).await {
         match (kind, wire::parse(&payload)) {
-            (Kind::Event, Ok(Event::Exited { code })) => return Ok(Some(code)),
+            (Kind::Event, Ok(Event::Exited { code, .. })) => return Ok(Some(code)),
             (Kind::Event, Ok(Event::Failed(failure))) => return Ok(Some(failure.status)),
             _ => {}
         }

@@ -20,6 +20,15 @@ use crate::state::Dirs;
 /// How long the command may take to say what to launch.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How this workload is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopOrder {
+    /// As the guest numbers it.
+    pub signal: u32,
+    /// Milliseconds from the signal to SIGKILL.
+    pub grace_ms: u64,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Launch {
     pub dirs: Dirs,
@@ -32,6 +41,7 @@ pub struct Launch {
     pub boot_window_ms: u64,
     /// The command sends stdin.
     pub stdin: bool,
+    pub stop: StopOrder,
     #[serde(skip)]
     pub init: InitConfig,
     #[serde(skip)]

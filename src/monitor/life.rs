@@ -228,6 +228,7 @@ impl Monitor {
         self.claim.record.phase = Phase::Running;
         self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());
+        self.claim.record.exit = None;
         self.claim.save()?;
         self.phase("exec", starting);
         self.clients.event(Event::Started).await;
@@ -299,6 +300,7 @@ impl Monitor {
                 },
                 end = vm.wait() => return Err(explain_crash(&end, &vm.console().tail())),
                 Some(order) = self.orders.recv() => {
+                    let order = self.in_full(order);
                     self.stopping |= matches!(order, Order::Stop { .. });
                     if let Some(due) = due(&order) {
                         let due = tokio::time::Instant::now() + due;
@@ -313,6 +315,18 @@ impl Monitor {
                     return Ok(killed());
                 }
             }
+        }
+    }
+
+    /// What an order to stop leaves open is what the VM was made with.
+    fn in_full(&self, order: Order) -> Order {
+        let stop = self.launch.stop;
+        match order {
+            Order::Stop { signal, grace_ms } => Order::Stop {
+                signal: signal.or(Some(stop.signal)),
+                grace_ms: grace_ms.or(Some(stop.grace_ms)),
+            },
+            order => order,
         }
     }
 
@@ -415,7 +429,7 @@ impl Monitor {
             save_last(claim, &launch.vm.disks)
         };
         let event = match outcome {
-            Ok(exit) => Event::Exited { code: code(&exit) },
+            Ok(exit) => Event::Exited { code: code(&exit), oom_killed: exit.oom_killed },
             Err(failure) => Event::Failed(failure),
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
@@ -443,7 +457,10 @@ fn save_last(claim: Claim, disks: &[Disk]) -> Result<()> {
 /// How long after an order to end the workload must have ended.
 fn due(order: &Order) -> Option<Duration> {
     match order {
-        Order::Stop { grace_ms } => Duration::from_millis(*grace_ms).checked_add(END),
+        Order::Stop { grace_ms: Some(u64::MAX) | None, .. } => None,
+        Order::Stop { grace_ms: Some(grace_ms), .. } => {
+            Duration::from_millis(*grace_ms).checked_add(END)
+        }
         Order::Signal(SIGKILL) => Some(END),
         _ => None,
     }
@@ -478,10 +495,13 @@ fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
                 }
             });
         }
-        Order::Stop { grace_ms } => {
+        Order::Stop { signal, grace_ms } => {
             tokio::spawn(async move {
-                let _ = agent.signal(MAIN_PROCESS, SIGTERM).await;
-                tokio::time::sleep(Duration::from_millis(grace_ms)).await;
+                let _ = agent.signal(MAIN_PROCESS, signal.unwrap_or(SIGTERM)).await;
+                match grace_ms {
+                    None | Some(u64::MAX) => return,
+                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+                }
                 let _ = agent.signal(MAIN_PROCESS, SIGKILL).await;
             });
         }

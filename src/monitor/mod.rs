@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 pub use client::{Attached, end_of, order_signal, order_stop, spawn};
 pub use follow::Follower;
-pub use launch::Launch;
+pub use launch::{Launch, StopOrder};
 pub use wire::{Cost, Event};
 
 use crate::error::{Failure, Result};

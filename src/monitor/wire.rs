@@ -64,8 +64,9 @@ impl Kind {
 pub enum Order {
     /// Sends a signal to the workload; before it runs, INT and TERM give up.
     Signal(u32),
-    /// Ends workload and VM. Milliseconds from SIGTERM to SIGKILL.
-    Stop { grace_ms: u64 },
+    /// Ends workload and VM: with a signal, and after some milliseconds with
+    /// SIGKILL; the workload's own where nothing is said.
+    Stop { signal: Option<u32>, grace_ms: Option<u64> },
     /// Nobody reads the workload's stdout (1) or stderr (2) any more.
     CloseOutput(u8),
     /// Say `Event::Logged` when the log has come further than this position,
@@ -87,7 +88,7 @@ pub enum Event {
     /// The answer to `Order::AwaitLog`.
     Logged { ended: bool },
     /// The workload and its VM have ended; everything is cleaned up.
-    Exited { code: u8 },
+    Exited { code: u8, oom_killed: bool },
     /// It could not run, or the VM failed; everything is cleaned up.
     Failed(Failure),
 }
@@ -166,14 +167,19 @@ mod tests {
         let (mut one, mut other) = tokio::io::duplex(64);
         let writing = async {
             write(&mut one, Kind::Stdout, b"hello").await.unwrap();
-            write_json(&mut one, Kind::Event, &Event::Exited { code: 7 }).await.unwrap();
+            write_json(&mut one, Kind::Event, &Event::Exited { code: 7, oom_killed: false })
+                .await
+                .unwrap();
             drop(one);
         };
         let reading = async {
             assert_eq!(read(&mut other).await.unwrap(), Some((Kind::Stdout, b"hello".to_vec())));
             let (kind, payload) = read(&mut other).await.unwrap().unwrap();
             assert_eq!(kind, Kind::Event);
-            assert_eq!(parse::<Event>(&payload).unwrap(), Event::Exited { code: 7 });
+            assert_eq!(
+                parse::<Event>(&payload).unwrap(),
+                Event::Exited { code: 7, oom_killed: false }
+            );
             assert_eq!(read(&mut other).await.unwrap(), None);
         };
         tokio::join!(writing, reading);

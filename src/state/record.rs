@@ -2,6 +2,7 @@
 //! What is written about a VM. It holds no environment and no secret: those
 //! reach the guest over the channel and are on no disk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -28,6 +29,9 @@ pub struct Record {
     pub memory_mib: u64,
     pub network: String,
     pub auto_remove: bool,
+    /// The image's and its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     pub phase: Phase,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_ms: Option<u64>,
@@ -66,8 +70,13 @@ pub struct ImageRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Being made or booting; its maker, then its monitor, holds the lock.
+    /// Being made, or booting for the first time; its maker, then its monitor,
+    /// holds the lock. Left so by a killed maker, it is garbage.
     Creating,
+    /// Made and never started.
+    Created,
+    /// Booting, and not to be lost if that goes wrong.
+    Starting,
     /// The workload runs.
     Running,
     /// The workload ended, or the VM did; `exit` says how.
@@ -80,6 +89,8 @@ impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Starting => "starting",
             Self::Running => "running",
             Self::Exited => "exited",
             Self::Dead => "dead",

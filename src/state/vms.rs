@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 
@@ -46,7 +47,7 @@ impl Found {
     /// The phase that is true now, whatever a dead monitor wrote.
     pub fn phase(&self) -> Phase {
         match self.record.phase {
-            Phase::Creating | Phase::Running if !self.alive => Phase::Dead,
+            Phase::Creating | Phase::Starting | Phase::Running if !self.alive => Phase::Dead,
             phase => phase,
         }
     }
@@ -121,7 +122,7 @@ impl VmStore {
                 }
                 Ok(found) => {
                     if found.phase() == Phase::Dead {
-                        let _ = fs::remove_dir_all(found.record.dirs.vm_runtime(&id));
+                        self.tidy(&found);
                     }
                     all.push(found);
                 }
@@ -205,15 +206,37 @@ impl VmStore {
     /// that starts meanwhile is never pulled from under its monitor.
     pub fn remove(&self, found: &Found) -> Result<()> {
         let id = &found.record.id;
-        let lock = match open_lock(&self.dirs.vm(id)) {
+        let lock = match open_present_lock(&self.dirs.vm(id)) {
             Ok(lock) => lock,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return self.remove_files(id, Some(&found.record));
+            }
             Err(e) => return Err(self.unwritable(e)),
         };
-        match FileExt::try_lock(&lock) {
-            Ok(()) => self.remove_files(id, Some(&found.record)),
-            Err(_) => Err(Failure::new(format!("VM {} is running", found.record.name))
+        match take(&lock) {
+            true => self.remove_files(id, Some(&found.record)),
+            false => Err(Failure::new(format!("VM {} is running", found.record.name))
                 .hint(format!("mvm rm -f {}", found.record.name))),
+        }
+    }
+
+    /// Takes a VM that nobody holds, to start it. `None` when someone has it:
+    /// it runs, or is about to, or is being removed.
+    pub fn claim(&self, id: &str) -> Result<Option<Claim>> {
+        let directory = self.dirs.vm(id);
+        let gone = || Failure::new(format!("VM {id} was removed meanwhile"));
+        let lock = match open_present_lock(&directory) {
+            Ok(lock) => lock,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Err(gone()),
+            Err(e) => return Err(self.unwritable(e)),
+        };
+        if !take(&lock) {
+            return Ok(None);
+        }
+        // Whoever removed it held the lock until the record was gone.
+        match directory.join(RECORD).exists() {
+            true => Claim::inherit(&self.dirs, id, lock).map(Some),
+            false => Err(gone()),
         }
     }
 
@@ -229,8 +252,12 @@ impl VmStore {
 
     /// Made half and given up, or asked to vanish and its monitor died.
     fn is_garbage(&self, found: &Found) -> bool {
-        let unfinished = found.record.phase == Phase::Creating;
-        !found.alive && (unfinished || found.record.auto_remove)
+        !found.alive
+            && match found.record.phase {
+                Phase::Creating => true,
+                Phase::Created => false,
+                _ => found.record.auto_remove,
+            }
     }
 
     /// The record goes last but one and the name before it: whatever is left
@@ -247,6 +274,17 @@ impl VmStore {
         let directory = self.dirs.vm(id);
         ignore_missing(fs::remove_file(directory.join(RECORD))).map_err(failed)?;
         ignore_missing(fs::remove_dir_all(&directory)).map_err(failed)
+    }
+
+    /// Takes away the sockets of a dead VM, unless someone starts it just now.
+    fn tidy(&self, dead: &Found) {
+        let sockets = dead.record.dirs.vm_runtime(&dead.record.id);
+        if sockets.exists()
+            && let Ok(lock) = open_present_lock(&self.dirs.vm(&dead.record.id))
+            && FileExt::try_lock(&lock).is_ok()
+        {
+            let _ = fs::remove_dir_all(sockets);
+        }
     }
 
     /// A directory with no record: its maker was killed, unless it is at it.
@@ -354,6 +392,25 @@ fn open_lock(directory: &Path) -> io::Result<File> {
     options.open(directory.join(LOCK))
 }
 
+/// A lock that is there: to make one would bring a removed VM's directory back.
+fn open_present_lock(directory: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).open(directory.join(LOCK))
+}
+
+/// Takes a VM's lock. Who only looks whether it is held (`is_locked`) has it for
+/// an instant, too, which is no reason to fail.
+fn take(lock: &File) -> bool {
+    const LOOKS: u32 = 20;
+    const LOOK: Duration = Duration::from_millis(2);
+    for _ in 0..LOOKS {
+        if FileExt::try_lock(lock).is_ok() {
+            return true;
+        }
+        std::thread::sleep(LOOK);
+    }
+    false
+}
+
 /// Whether a process holds the VM's lock.
 fn is_locked(directory: &Path) -> bool {
     let Ok(lock) = File::open(directory.join(LOCK)) else { return false };
@@ -410,6 +467,7 @@ mod tests {
             memory_mib: 64,
             network: "none".into(),
             auto_remove: false,
+            labels: Default::default(),
             phase: Phase::Creating,
             started_ms: None,
             exit: None,
@@ -483,6 +541,31 @@ mod tests {
         assert!(store.find("web").unwrap().alive, "the inherited lock counts");
         drop(inherited);
         assert_eq!(store.find("web").unwrap().phase(), Phase::Dead);
+    }
+
+    #[test]
+    fn one_of_two_starts_gets_the_vm_and_a_removed_one_nobody() {
+        let (_home, dirs, store) = store();
+        let mut made = store.create(record(&dirs, "web")).unwrap();
+        made.record.phase = Phase::Created;
+        made.record.auto_remove = true;
+        made.save().unwrap();
+        let id = made.record.id.clone();
+        assert!(store.claim(&id).unwrap().is_none(), "its maker has it");
+        drop(made);
+        assert_eq!(store.list().unwrap().len(), 1, "it is to go with its end, not before");
+        let mut claim = store.claim(&id).unwrap().unwrap();
+        assert!(store.claim(&id).unwrap().is_none());
+        claim.record.phase = Phase::Starting;
+        claim.record.auto_remove = false;
+        claim.save().unwrap();
+        drop(claim);
+        // Its starter was killed: its disk is not lost.
+        let found = store.find("web").unwrap();
+        assert_eq!(found.phase(), Phase::Dead);
+        store.remove(&found).unwrap();
+        assert!(store.claim(&id).unwrap_err().message.contains("removed"));
+        assert!(!dirs.vm(&id).exists());
     }
 
     #[test]

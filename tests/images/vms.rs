@@ -30,6 +30,7 @@ fn vm(lab: &Lab, name: &str, image: &str) -> Claim {
         memory_mib: 64,
         network: "none".into(),
         auto_remove: false,
+        labels: Default::default(),
         phase: Phase::Running,
         started_ms: None,
         exit: None,

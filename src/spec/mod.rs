@@ -2,34 +2,60 @@
 //! What a run is asked to do, parsed once from the command line; below this
 //! nothing sees a flag. Also how it combines with what the image says.
 
+mod blueprint;
+pub mod bytes;
+mod limits;
+pub mod signal;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mvm_proto::Process;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{ImageConfig, Platform, PullPolicy, Source};
+pub use blueprint::Blueprint;
+pub use limits::Limits;
 
 /// RAM of a VM when nothing else is said.
 pub const DEFAULT_MEMORY_MIB: u64 = 512;
 
+/// One `run` or `create`.
 #[derive(Clone, Debug)]
 pub struct RunSpec {
     /// As it was typed.
     pub image: String,
     /// What that means.
     pub source: Source,
+    pub pull: PullPolicy,
+    pub platform: Option<Platform>,
+    /// Empty: a random one.
+    pub name: String,
+    /// File that is to hold the VM's ID; it must not be there.
+    pub cidfile: Option<PathBuf>,
+    pub auto_remove: bool,
+    /// The VM's own labels; the image's come under them.
+    pub labels: BTreeMap<String, String>,
+    pub vm: VmSpec,
+}
+
+/// What a VM is made with, each time it starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VmSpec {
     /// Arguments after the image; empty: the image's own.
+    #[serde(with = "bytes::list")]
     pub arguments: Vec<Vec<u8>>,
     /// `--entrypoint`; `Some` of nothing takes the image's away.
+    #[serde(with = "bytes::option")]
     pub entrypoint: Option<Vec<u8>>,
     /// NAME=value, later ones win.
+    #[serde(with = "bytes::list")]
     pub env: Vec<Vec<u8>>,
     pub workdir: Option<String>,
     pub user: Option<String>,
-    /// Empty: a random one.
-    pub name: String,
     pub hostname: Option<String>,
     pub volumes: Vec<Volume>,
     pub network: Network,
@@ -37,28 +63,51 @@ pub struct RunSpec {
     /// Thousandths of a CPU.
     pub cpu_milli: u32,
     pub disk_mib: u64,
+    /// The workload's stdin is open.
     pub stdin: bool,
-    /// Nobody stays to hear of its end.
-    pub detach: bool,
-    /// File that is to hold the VM's ID; it must not be there.
-    pub cidfile: Option<PathBuf>,
-    pub auto_remove: bool,
-    pub pull: PullPolicy,
-    pub platform: Option<Platform>,
+    /// What `stop` sends first, in place of what the image says.
+    pub stop_signal: Option<u32>,
+    pub stop_timeout: Option<StopTimeout>,
+    pub limits: Limits,
     pub kernel: Option<PathBuf>,
     pub boot_window: Option<Duration>,
     pub backend: Option<BackendName>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// From the signal that asks a workload to end to the one that makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopTimeout {
+    Seconds(u32),
+    /// Docker's -1.
+    Never,
+}
+
+impl Default for StopTimeout {
+    fn default() -> Self {
+        Self::Seconds(10)
+    }
+}
+
+impl StopTimeout {
+    pub fn millis(self) -> u64 {
+        match self {
+            Self::Seconds(seconds) => u64::from(seconds) * 1000,
+            Self::Never => u64::MAX,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Absolute, a directory that exists.
     pub source: PathBuf,
+    #[serde(with = "bytes")]
     pub target: Vec<u8>,
     pub read_only: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Network {
     None,
     User,
@@ -74,7 +123,7 @@ impl Network {
     }
 }
 
-impl RunSpec {
+impl VmSpec {
     /// Whole vCPUs that can give the CPU time asked for.
     pub fn vcpus(&self) -> u32 {
         self.cpu_milli.div_ceil(1000).max(1)
@@ -96,10 +145,17 @@ impl RunSpec {
             false => command.extend(self.arguments.iter().cloned()),
         }
         if command.is_empty() {
-            return Err(Failure::new(format!("the image {} names no command", self.image))
-                .hint("give one: mvm run IMAGE COMMAND"));
+            return Err(
+                Failure::new("the image names no command").hint("give one: mvm run IMAGE COMMAND")
+            );
         }
         Ok(command)
+    }
+
+    /// What asks the workload to end: asked for, or the image's word where that
+    /// means something, or SIGTERM.
+    pub fn stop_signal(&self, image: &ImageConfig) -> u32 {
+        self.stop_signal.or_else(|| signal::parse(&image.stop_signal).ok()).unwrap_or(signal::TERM)
     }
 
     /// The workload, without the streams that the monitor adds.
@@ -126,12 +182,23 @@ pub mod tests {
         RunSpec {
             image: "busybox".into(),
             source: Source::Name("busybox".into()),
+            pull: PullPolicy::Missing,
+            platform: None,
+            name: String::new(),
+            cidfile: None,
+            auto_remove: false,
+            labels: BTreeMap::new(),
+            vm: vm(),
+        }
+    }
+
+    fn vm() -> VmSpec {
+        VmSpec {
             arguments: Vec::new(),
             entrypoint: None,
             env: Vec::new(),
             workdir: None,
             user: None,
-            name: String::new(),
             hostname: None,
             volumes: Vec::new(),
             network: Network::None,
@@ -139,11 +206,9 @@ pub mod tests {
             cpu_milli: 1000,
             disk_mib: 1024,
             stdin: false,
-            detach: false,
-            cidfile: None,
-            auto_remove: false,
-            pull: PullPolicy::Missing,
-            platform: None,
+            stop_signal: None,
+            stop_timeout: None,
+            limits: Limits::default(),
             kernel: None,
             boot_window: None,
             backend: None,
@@ -155,14 +220,14 @@ pub mod tests {
         ImageConfig { entrypoint: list(entrypoint), cmd: list(cmd), ..ImageConfig::default() }
     }
 
-    fn command(spec: &RunSpec, image: &ImageConfig) -> String {
+    fn command(spec: &VmSpec, image: &ImageConfig) -> String {
         let words = spec.command(image).unwrap();
         words.iter().map(|w| String::from_utf8_lossy(w)).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn entrypoint_and_command_combine_as_in_docker() {
-        let mut spec = spec();
+        let mut spec = vm();
         let image = image(&["/entry", "-x"], &["cmd"]);
         assert_eq!(command(&spec, &image), "/entry -x cmd");
         spec.arguments = vec![b"given".to_vec()];
@@ -177,7 +242,7 @@ pub mod tests {
 
     #[test]
     fn flags_win_over_the_image() {
-        let mut spec = spec();
+        let mut spec = vm();
         let image = ImageConfig {
             env: vec!["A=1".into()],
             working_dir: "/img".into(),
@@ -195,8 +260,19 @@ pub mod tests {
     }
 
     #[test]
+    fn the_image_says_how_it_wants_to_be_stopped() {
+        let mut spec = vm();
+        let image = |word: &str| ImageConfig { stop_signal: word.into(), ..ImageConfig::default() };
+        for (word, signal) in [("", 15), ("SIGINT", 2), ("9", 9), ("nonsense", 15)] {
+            assert_eq!(spec.stop_signal(&image(word)), signal, "{word}");
+        }
+        spec.stop_signal = Some(10);
+        assert_eq!(spec.stop_signal(&image("SIGINT")), 10);
+    }
+
+    #[test]
     fn parts_of_a_cpu_are_a_limit_on_whole_ones() {
-        let mut spec = spec();
+        let mut spec = vm();
         for (milli, vcpus, limit) in [(1000, 1, 0), (500, 1, 500), (1500, 2, 1500), (2000, 2, 0)] {
             spec.cpu_milli = milli;
             assert_eq!(spec.vcpus(), vcpus);
