@@ -31,6 +31,7 @@ mod system_check;
 mod system_df;
 mod tag;
 mod values;
+mod volumes;
 mod wait;
 
 use std::ffi::{OsStr, OsString};
