@@ -18,8 +18,9 @@ use crate::cgroup::Workload;
 use crate::error::{Failure, Step};
 use crate::process::{Processes, Start};
 use crate::reaper::Reaper;
+use crate::shares::{self, Volume};
 use crate::streams::Streams;
-use crate::{mounts, names, network, power, root, shares};
+use crate::{mounts, names, network, power, root};
 
 /// Bytes of an error's message.
 const MAX_MESSAGE: usize = 4096;
@@ -60,7 +61,7 @@ impl Service {
         let cgroup = Workload::create()?;
         network::configure(config.network.as_ref())?;
         names::configure(config)?;
-        volumes.attach()?;
+        volumes.iter().try_for_each(Volume::attach)?;
         if disks.read_only {
             mounts::seal_root()?;
         }

@@ -31,10 +31,8 @@ const DEVICES: &str = "/s";
 /// descriptors, in bytes with the header's allowance that the kernel makes.
 const NINE_P_MESSAGE: u32 = 512_000;
 
-/// The workload's volumes on their way into the new root.
-pub struct Volumes(Vec<Volume>);
-
-struct Volume {
+/// A volume of the workload on its way into the new root.
+pub struct Volume {
     target: PathBuf,
     /// `None`: a directory of the VM's own disk.
     tree: Option<Tree>,
@@ -46,8 +44,9 @@ struct Tree {
     is_directory: bool,
 }
 
-/// Mounts the devices, in the initramfs.
-pub fn open(shares: &[Share]) -> Result<Volumes, Failure> {
+/// Mounts the devices, in the initramfs. Volumes above others come first,
+/// whatever their order on the command line.
+pub fn open(shares: &[Share]) -> Result<Vec<Volume>, Failure> {
     let mut devices = BTreeMap::new();
     for share in shares.iter().filter(|share| !is_own(share)) {
         // A device is writable if anything on it is.
@@ -63,16 +62,8 @@ pub fn open(shares: &[Share]) -> Result<Volumes, Failure> {
         let path = Path::new(DEVICES).join(tag);
         unmount(&path, UnmountFlags::DETACH).step(|| format!("let go of the share {tag}"))?;
     }
-    // Those above others first, whatever their order on the command line.
     volumes.sort_by_key(|volume| volume.target.components().count());
-    Ok(Volumes(volumes))
-}
-
-impl Volumes {
-    /// Puts them where the workload wants them, in the new root.
-    pub fn attach(self) -> Result<(), Failure> {
-        self.0.iter().try_for_each(Volume::attach)
-    }
+    Ok(volumes)
 }
 
 fn is_own(share: &Share) -> bool {
@@ -131,7 +122,8 @@ impl Volume {
         Ok(Self { target, tree: Some(Tree { mount, is_directory }) })
     }
 
-    fn attach(&self) -> Result<(), Failure> {
+    /// Puts it where the workload wants it, in the new root.
+    pub fn attach(&self) -> Result<(), Failure> {
         let target = &*self.target;
         let step = || format!("mount a volume at {}", target.display());
         let Some(tree) = &self.tree else {

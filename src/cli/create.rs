@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::volumes::VolumeArgs;
 use super::{platform, values};
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
@@ -47,9 +48,8 @@ pub struct CreateArgs {
     /// Set a variable; with no value, to what it is here
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<OsString>,
-    /// Share a directory: -v /on/host:/in/vm[:ro]
-    #[arg(short, long, value_name = "SOURCE:TARGET[:ro]")]
-    volume: Vec<OsString>,
+    #[command(flatten)]
+    volumes: VolumeArgs,
     /// Working directory in the VM
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -176,6 +176,11 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
     let (image, command) = args.image_and_command()?;
     let arguments = command.iter().map(|word| sys::os_bytes(word)).collect();
     let source = source(&image, &args)?;
+    let mounts = args.volumes.mounts()?;
+    if let Some(tmpfs) = mounts.tmpfs.first() {
+        return Err(Failure::new(format!("a tmpfs at {tmpfs} is not there yet"))
+            .hint("leave it out: the VM's own disk is as private"));
+    }
     Ok(RunSpec {
         image,
         source,
@@ -192,7 +197,7 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             workdir: args.workdir.map(absolute_workdir).transpose()?,
             user: args.user,
             hostname: args.hostname,
-            volumes: args.volume.iter().map(|v| values::volume(v)).collect::<Result<_>>()?,
+            volumes: mounts.volumes,
             network: match args.network {
                 NetworkArg::None => Network::None,
                 NetworkArg::User => Network::User,

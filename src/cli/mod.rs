@@ -33,6 +33,7 @@ mod system_df;
 mod tag;
 mod values;
 mod vm_document;
+mod volumes;
 mod wait;
 mod when;
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MessageField};
 
-use super::{Host, timed};
+use super::{Host, timed, volumes};
 use crate::confine::GuestUser;
 use crate::error::{Failure, Result};
-use crate::hypervisor::{Choice, PreparedRootFs, RootFs, Share, ShareKind, VmConfig};
+use crate::hypervisor::{Choice, PreparedRootFs, RootFs, VmConfig};
 use crate::monitor::{Launch, StopOrder};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 #[cfg(unix)]
@@ -18,7 +18,7 @@ use crate::net::{Passt, passt};
 #[cfg(unix)]
 use crate::preflight;
 use crate::rootfs::{self, upper};
-use crate::spec::{Blueprint, Network, VmSpec, Volume};
+use crate::spec::{Blueprint, Network, VmSpec};
 use crate::state::{Claim, Dirs, Record};
 
 /// How long a guest may take to report when nothing else is said.
@@ -35,13 +35,14 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
     let network =
         timed("network", || Ok(provider(spec.network, &backend)?.attach(&claim.record.id)))?;
     let network_program = network.as_ref().and_then(|attachment| attachment.program.clone());
-    let shares = shares(spec, &backend)?;
+    let capabilities = backend.backend().capabilities();
+    let shares = volumes::shares(&spec.volumes, capabilities, claim.directory())?;
     let vm = VmConfig {
         name: claim.record.name.clone(),
         vcpus: claim.record.vcpus,
         memory_mib: spec.memory_mib,
         disks: rootfs.disks,
-        shares,
+        shares: shares.host,
         guest_user: guest_user(blueprint),
         nics: network.iter().map(|attachment| attachment.nic.clone()).collect(),
         kernel: preflight.kernel.path.clone(),
@@ -52,8 +53,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         run: dirs.vm_runtime(&claim.record.id),
         log: claim.directory().to_owned(),
     };
-    let kind = backend.backend().capabilities().share_kind;
-    let init = init_config(spec, &claim.record, rootfs.guest, &vm.shares, network, kind);
+    let init = init_config(spec, &claim.record, rootfs.guest, shares.guest, network);
     let default_window = match preflight.accelerated() {
         true => BOOT_WINDOW,
         false => EMULATED_BOOT_WINDOW,
@@ -115,25 +115,6 @@ fn make_rootfs(
     backend.backend().prepare_rootfs(&rootfs, directory).map_err(Failure::from)
 }
 
-fn shares(spec: &VmSpec, backend: &Choice) -> Result<Vec<Share>> {
-    let most = backend.backend().capabilities().max_shares;
-    if spec.volumes.len() > most {
-        return Err(Failure::new(format!(
-            "{} volumes; the {} backend takes {most}",
-            spec.volumes.len(),
-            backend.backend().name()
-        ))
-        .hint("mount a directory that holds them all"));
-    }
-    let share = |(index, volume): (usize, &Volume)| Share {
-        tag: format!("v{index}"),
-        source: volume.source.clone(),
-        read_only: volume.read_only,
-        parts: Vec::new(),
-    };
-    Ok(spec.volumes.iter().enumerate().map(share).collect())
-}
-
 /// Looked up only where there are files to own.
 fn guest_user(blueprint: &Blueprint) -> GuestUser {
     let (spec, image) = (&blueprint.spec, &blueprint.image);
@@ -149,21 +130,9 @@ fn init_config(
     spec: &VmSpec,
     record: &Record,
     root: mvm_proto::RootFs,
-    shares: &[Share],
+    shares: Vec<mvm_proto::Share>,
     network: Option<Attachment>,
-    kind: ShareKind,
 ) -> InitConfig {
-    let kind = match kind {
-        ShareKind::NineP => mvm_proto::ShareKind::NINE_P,
-        ShareKind::VirtioFs => mvm_proto::ShareKind::VIRTIO_FS,
-    };
-    let mount = |(share, volume): (&Share, &Volume)| mvm_proto::Share {
-        kind: kind.into(),
-        tag: share.tag.clone(),
-        target: volume.target.clone(),
-        read_only: volume.read_only,
-        ..Default::default()
-    };
     let (network, nameservers) = match network {
         Some(attachment) => (Some(attachment.guest), attachment.nameservers),
         None => (None, Vec::new()),
@@ -171,7 +140,7 @@ fn init_config(
     InitConfig {
         hostname: spec.hostname.clone().unwrap_or_else(|| record.id[..12].to_owned()),
         root: MessageField::some(root),
-        shares: shares.iter().zip(&spec.volumes).map(mount).collect(),
+        shares,
         network: MessageField::from_option(network),
         nameservers,
         ..Default::default()

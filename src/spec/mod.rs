@@ -6,6 +6,7 @@ mod blueprint;
 pub mod bytes;
 mod limits;
 pub mod signal;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use crate::hypervisor::BackendName;
 use crate::image::{ImageConfig, Platform, PullPolicy, Source};
 pub use blueprint::Blueprint;
 pub use limits::Limits;
+pub use volumes::{Volume, VolumeSource};
 
 /// RAM of a VM when nothing else is said.
 pub const DEFAULT_MEMORY_MIB: u64 = 512;
@@ -95,15 +97,6 @@ impl StopTimeout {
             Self::Never => u64::MAX,
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volume {
-    /// Absolute, a directory that exists.
-    pub source: PathBuf,
-    #[serde(with = "bytes")]
-    pub target: Vec<u8>,
-    pub read_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
