@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mvm_proto::{
-    Agent, Configured, Empty, Exit, InitConfig, Process, ShutdownRequest, SignalRequest,
-    StartFailure, Started, WaitRequest,
+    Agent, Configured, Empty, Exit, InitConfig, Process, ResizeRequest, ShutdownRequest,
+    SignalRequest, StartFailure, Started, WaitRequest,
 };
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use ttrpc::r#async::TtrpcContext;
@@ -19,7 +19,7 @@ use crate::error::{Failure, Step};
 use crate::process::{Processes, Start};
 use crate::reaper::Reaper;
 use crate::streams::Streams;
-use crate::{mounts, names, network, power, root};
+use crate::{mounts, names, network, power, root, shares};
 
 /// Bytes of an error's message.
 const MAX_MESSAGE: usize = 4096;
@@ -54,12 +54,13 @@ impl Service {
     fn build(&self, config: &InitConfig) -> Result<Machine, Failure> {
         set_clock(config.wall_clock_ns)?;
         let disks = config.root.as_ref().unwrap_or_default();
+        let volumes = shares::open(&config.shares)?;
         let upper = root::enter(disks)?;
         mounts::mount_system()?;
         let cgroup = Workload::create()?;
         network::configure(config.network.as_ref())?;
         names::configure(config)?;
-        config.shares.iter().try_for_each(mounts::mount_share)?;
+        volumes.attach()?;
         if disks.read_only {
             mounts::seal_root()?;
         }
@@ -101,7 +102,7 @@ impl Agent for Service {
         let mut answer = Started::new();
         answer.started_ms = uptime_ms();
         match started.map_err(|e| status(Code::INVALID_ARGUMENT, e))? {
-            Start::Started(pid) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
+            Start::Started(pid, _) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
             Start::Refused(refusal) => {
                 let mut failure = StartFailure::new();
                 failure.kind = refusal.kind.into();
@@ -123,6 +124,15 @@ impl Agent for Service {
             .signal(&request.id, request.signal)
             .ok_or_else(|| unknown(&request.id))?
             .map_err(|e| status(Code::INVALID_ARGUMENT, e))?;
+        Ok(Empty::new())
+    }
+
+    async fn resize(&self, _: &TtrpcContext, request: ResizeRequest) -> ttrpc::Result<Empty> {
+        self.machine()?
+            .processes
+            .resize(&request.id, request.terminal.get_or_default())
+            .ok_or_else(|| unknown(&request.id))?
+            .map_err(|e| status(Code::INTERNAL, e))?;
         Ok(Empty::new())
     }
 

@@ -33,6 +33,7 @@ mod system_check;
 mod system_df;
 mod tag;
 mod values;
+mod vm_document;
 mod wait;
 mod when;
 

@@ -129,6 +129,7 @@ fn shares(spec: &VmSpec, backend: &Choice) -> Result<Vec<Share>> {
         tag: format!("v{index}"),
         source: volume.source.clone(),
         read_only: volume.read_only,
+        parts: Vec::new(),
     };
     Ok(spec.volumes.iter().enumerate().map(share).collect())
 }
