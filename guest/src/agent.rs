@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mvm_proto::{
-    Agent, Configured, Empty, Exit, InitConfig, Process, ShutdownRequest, SignalRequest,
-    StartFailure, Started, WaitRequest,
+    Agent, Configured, Empty, Exit, InitConfig, Process, ResizeRequest, ShutdownRequest,
+    SignalRequest, StartFailure, Started, WaitRequest,
 };
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use ttrpc::r#async::TtrpcContext;
@@ -103,7 +103,7 @@ impl Agent for Service {
         let mut answer = Started::new();
         answer.started_ms = uptime_ms();
         match started.map_err(|e| status(Code::INVALID_ARGUMENT, e))? {
-            Start::Started(pid) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
+            Start::Started(pid, _) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
             Start::Refused(refusal) => {
                 let mut failure = StartFailure::new();
                 failure.kind = refusal.kind.into();
@@ -125,6 +125,15 @@ impl Agent for Service {
             .signal(&request.id, request.signal)
             .ok_or_else(|| unknown(&request.id))?
             .map_err(|e| status(Code::INVALID_ARGUMENT, e))?;
+        Ok(Empty::new())
+    }
+
+    async fn resize(&self, _: &TtrpcContext, request: ResizeRequest) -> ttrpc::Result<Empty> {
+        self.machine()?
+            .processes
+            .resize(&request.id, request.terminal.get_or_default())
+            .ok_or_else(|| unknown(&request.id))?
+            .map_err(|e| status(Code::INTERNAL, e))?;
         Ok(Empty::new())
     }
 

@@ -25,6 +25,8 @@ pub mod process;
 pub mod reaper;
 pub mod root;
 pub mod shares;
+pub mod stdio;
 pub mod streams;
+pub mod terminal;
 pub mod uevent;
 pub mod users;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind};
+use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind, Terminal};
 use rustix::fs::Uid;
 use rustix::process::{Pid, WaitStatus};
 use tokio::sync::{oneshot, watch};
@@ -15,9 +15,11 @@ use tokio::task::JoinHandle;
 use crate::cgroup::{Leaf, Workload};
 use crate::child::{self, LAST_SIGNAL};
 use crate::lookup::Refusal;
-use crate::plan::{self, Stdio};
+use crate::plan;
 use crate::reaper::Reaper;
-use crate::streams::{Streams, copy_in, copy_out};
+use crate::stdio::Stdio;
+use crate::streams::Streams;
+use crate::terminal::Sizer;
 
 /// Known at once, ended ones included.
 const MAX_PROCESSES: usize = 1024;
@@ -27,7 +29,7 @@ const MAX_ID: usize = 64;
 
 /// What came of a request to start.
 pub enum Start {
-    Started(Pid),
+    Started(Pid, Option<Sizer>),
     Refused(Refusal),
 }
 
@@ -52,6 +54,7 @@ struct Entry {
     start: u64,
     /// `None` until the exec.
     pid: Option<Pid>,
+    terminal: Option<Sizer>,
     ended: watch::Receiver<bool>,
     exit: watch::Receiver<Option<Exit>>,
 }
@@ -75,9 +78,10 @@ impl Processes {
         let outcome = self.launch(&request, start, ended, ended_sender, exit_sender).await;
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         match &outcome {
-            Ok(Start::Started(pid)) => {
+            Ok(Start::Started(pid, terminal)) => {
                 if let Some(entry) = table.entries.get_mut(&request.id) {
                     entry.pid = Some(*pid);
+                    entry.terminal.clone_from(terminal);
                 }
             }
             _ => drop(table.entries.remove(&request.id)),
@@ -104,6 +108,12 @@ impl Processes {
             Some(pid) if !*entry.ended.borrow() => Some(crate::power::kill(pid, signal)),
             _ => Some(Ok(())),
         }
+    }
+
+    /// Sets the size of a process's terminal. `None` for an unknown ID.
+    pub fn resize(&self, id: &str, size: &Terminal) -> Option<io::Result<()>> {
+        let terminal = self.entry(id)?.terminal;
+        Some(terminal.map_or(Ok(()), |terminal| terminal.set(size)))
     }
 
     /// Returns when every process known now has ended and its output is
@@ -148,7 +158,7 @@ impl Processes {
         }
         table.starts += 1;
         let start = table.starts;
-        table.entries.insert(id.into(), Entry { start, pid: None, ended, exit });
+        table.entries.insert(id.into(), Entry { start, pid: None, terminal: None, ended, exit });
         Ok(start)
     }
 
@@ -171,7 +181,7 @@ impl Processes {
         };
         let leaf = self.leaf(request, start)?;
         let door = leaf.as_ref().map(Leaf::door).transpose()?;
-        let ends = stdio.pipes(Uid::from_raw(command.user.uid))?;
+        let ends = stdio.make(request, Uid::from_raw(command.user.uid))?;
         let starting = child::fork(plan::complete(&command, request, ends, door)?)?;
         // No await between these two: see `Reaper::watch`.
         let pid = starting.pid;
@@ -184,15 +194,10 @@ impl Processes {
             }
             return Ok(Start::Refused(plan::explain(&command, step, errno)));
         }
-        let mut outputs = Vec::new();
-        if let Some((stream, pipe)) = stdio.input.take() {
-            tokio::spawn(copy_in(stream, pipe, ended.clone()));
-        }
-        for (stream, pipe) in stdio.outputs.drain(..) {
-            outputs.push(tokio::spawn(copy_out(pipe, stream, ended.clone())));
-        }
+        let terminal = stdio.sizer();
+        let outputs = stdio.start(&ended);
         tokio::spawn(supervise(status, outputs, leaf, ended_sender, exit_sender));
-        Ok(Start::Started(pid))
+        Ok(Start::Started(pid, terminal))
     }
 
     fn leaf(&self, request: &Process, start: u64) -> io::Result<Option<Leaf>> {

@@ -32,6 +32,7 @@ mod system_df;
 mod tag;
 mod values;
 mod volumes;
+mod vm_document;
 mod wait;
 
 use std::ffi::{OsStr, OsString};

@@ -167,6 +167,8 @@ impl VmStore {
         let none = || {
             Failure::new(format!("no such VM: {word}")).hint("mvm ps -a lists the VMs there are")
         };
+        // Docker shows names with a slash, and takes them so.
+        let word = word.strip_prefix('/').unwrap_or(word);
         let id = if is_id(word) && self.dirs.vm(word).join(RECORD).exists() {
             word.to_owned()
         } else if let Some(id) = self.by_name(word) {
@@ -502,7 +504,7 @@ mod tests {
         let mut claim = store.create(record(&dirs, "web")).unwrap();
         finished(&mut claim);
         let id = claim.record.id.clone();
-        for word in [id.as_str(), "web", &id[..3], &id[..12]] {
+        for word in [id.as_str(), "web", "/web", &id[..3], &id[..12]] {
             assert_eq!(store.find(word).unwrap().record.id, id, "{word}");
         }
         for word in ["we", &id[..2], "", "../web", "zzz"] {

@@ -24,6 +24,7 @@ mod network;
 mod options;
 mod package;
 mod pull;
+mod restart;
 mod signals;
 mod streams;
 mod volumes;

@@ -110,7 +110,7 @@ impl<'home> Mvm<'home> {
             boots: self
                 .args
                 .first()
-                .is_some_and(|arg| arg == "run")
+                .is_some_and(|arg| ["run", "start", "restart"].iter().any(|word| arg == word))
                 .then(|| backend_of(&self.args, &self.env)),
             began,
             timeout: slower(self.timeout),
