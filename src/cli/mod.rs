@@ -31,8 +31,8 @@ mod system_check;
 mod system_df;
 mod tag;
 mod values;
-mod volumes;
 mod vm_document;
+mod volumes;
 mod wait;
 
 use std::ffi::{OsStr, OsString};

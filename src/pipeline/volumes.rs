@@ -100,6 +100,10 @@ impl Shares {
 
 fn is_directory(source: &Path) -> Result<bool> {
     let gone = || Failure::from(VmError::ShareGone(source.to_owned()));
+    // A guest that may write to a directory could have put a link below it.
+    if source.canonicalize().map_err(|_| gone())? != source {
+        return Err(VmError::ShareMoved(source.to_owned()).into());
+    }
     let found = source.metadata().map_err(|_| gone())?;
     match found.is_dir() || found.is_file() {
         true => Ok(found.is_dir()),
@@ -118,8 +122,9 @@ mod tests {
 
     fn planned(directories: usize, files: usize) -> (Vec<(String, usize)>, Vec<String>) {
         let home = tempfile::tempdir().unwrap();
+        let top = home.path().canonicalize().unwrap();
         let volume = |(index, name): (usize, &str)| {
-            let path = home.path().join(format!("{name}{index}"));
+            let path = top.join(format!("{name}{index}"));
             match name {
                 "f" => std::fs::write(&path, "").unwrap(),
                 _ => std::fs::create_dir(&path).unwrap(),
