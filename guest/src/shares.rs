@@ -73,10 +73,14 @@ fn is_own(share: &Share) -> bool {
 fn mount_device(share: &Share, read_only: bool) -> Result<(), Failure> {
     let step = || format!("mount the share {}", share.tag);
     let (kind, options) = match share.kind.enum_value_or_default() {
-        // mmap: close-to-open consistency with the host, and writable shared
-        // mappings, which databases need and cache=none refuses.
         Kind::NINE_P => {
-            ("9p", format!("trans=virtio,version=9p2000.L,msize={NINE_P_MESSAGE},cache=mmap"))
+            // mmap: close-to-open consistency with the host, and writable shared
+            // mappings, which databases need and none refuses. But what is
+            // known of a file is forgotten with its name, which a file that is
+            // mounted keeps: there the host's changes would never be seen.
+            let cache = if share.file { "none" } else { "mmap" };
+            let options = "trans=virtio,version=9p2000.L";
+            ("9p", format!("{options},msize={NINE_P_MESSAGE},cache={cache}"))
         }
         Kind::VIRTIO_FS => ("virtiofs", String::new()),
         Kind::OWN_DISK => return Ok(()),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{format, volumes};
 use crate::logs;
-use crate::spec::{Blueprint, StopTimeout, Volume, VolumeSource, signal};
+use crate::spec::{Blueprint, StopTimeout, signal};
 use crate::state::{Found, Phase, Record};
 
 /// What Docker says of a time that has not come.
@@ -76,13 +76,8 @@ fn host_config(record: &Record, blueprint: Option<&Blueprint>) -> Value {
     });
     if let Some(blueprint) = blueprint {
         let spec = &blueprint.spec;
-        let bind = |volume: &Volume| {
-            let VolumeSource::Host(path) = &volume.source else { return None };
-            let mode = if volume.read_only { ":ro" } else { "" };
-            Some(format!("{}:{}{mode}", path.display(), text(&volume.target)))
-        };
         config["NanoCpus"] = json!(u64::from(spec.cpu_milli) * 1_000_000);
-        config["Binds"] = json!(spec.volumes.iter().filter_map(bind).collect::<Vec<_>>());
+        config["Binds"] = volumes::binds(&spec.volumes);
     }
     config
 }

@@ -171,5 +171,16 @@ pub fn document(volumes: &[Volume]) -> Value {
         .collect()
 }
 
+/// `HostConfig.Binds` of Docker's inspect.
+pub fn binds(volumes: &[Volume]) -> Value {
+    let bind = |volume: &Volume| {
+        let VolumeSource::Host(source) = &volume.source else { return None };
+        let mode = if volume.read_only { ":ro" } else { "" };
+        let target = String::from_utf8_lossy(&volume.target);
+        Some(format!("{}:{target}{mode}", source.display()))
+    };
+    volumes.iter().filter_map(bind).collect()
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Volumes as shares of a hypervisor: a directory is one by itself as long as
-//! there are slots; files, and what is too much, come together in one or two
-//! that are made of parts.
+//! there are slots; files, and what is too much, come together in shares that
+//! are made of parts. Of these there are four at most: those of files, which a
+//! guest must not cache as it does directories, and those that are read-only,
+//! stand apart.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +33,16 @@ pub fn shares(volumes: &[Volume], capabilities: Capabilities, directory: &Path) 
     for (index, (volume, source, is_directory)) in shared.into_iter().enumerate() {
         let read_only = volume.read_only;
         let (tag, name) = match too_many || !is_directory {
-            true => shares.add_part(source, read_only, &directory.join(DIRECTORY)),
+            true => {
+                let tag = match (is_directory, read_only) {
+                    (true, false) => "directories",
+                    (true, true) => "directories-ro",
+                    (false, false) => "files",
+                    (false, true) => "files-ro",
+                };
+                let name = shares.add_part(source, tag, read_only, directory);
+                (tag.to_owned(), name)
+            }
             false => {
                 let tag = format!("v{index}");
                 shares.host.push(Share::new(&tag, source.clone(), read_only));
@@ -43,6 +54,7 @@ pub fn shares(volumes: &[Volume], capabilities: Capabilities, directory: &Path) 
             name,
             target: volume.target.clone(),
             read_only,
+            file: !is_directory,
             kind: kind(capabilities.share_kind).into(),
             ..Default::default()
         });
@@ -73,21 +85,25 @@ fn kind(kind: ShareKind) -> mvm_proto::ShareKind {
 }
 
 impl Shares {
-    /// Tag of its share, and its name in there.
-    fn add_part(&mut self, source: &Path, read_only: bool, beside: &Path) -> (String, String) {
-        let tag = if read_only { "ro" } else { "rw" };
+    /// Its name in there.
+    fn add_part(&mut self, source: &Path, tag: &str, read_only: bool, directory: &Path) -> String {
         let at = self.host.iter().position(|share| share.tag == tag).unwrap_or_else(|| {
-            self.host.push(Share::new(tag, beside.join(tag), read_only));
+            let path = directory.join(DIRECTORY).join(tag);
+            self.host.push(Share::new(tag, path, read_only));
             self.host.len() - 1
         });
         let parts = &mut self.host[at].parts;
         parts.push(source.to_owned());
-        (tag.to_owned(), (parts.len() - 1).to_string())
+        (parts.len() - 1).to_string()
     }
 }
 
 fn is_directory(source: &Path) -> Result<bool> {
     let gone = || Failure::from(VmError::ShareGone(source.to_owned()));
+    // A guest that may write to a directory could have put a link below it.
+    if source.canonicalize().map_err(|_| gone())? != source {
+        return Err(VmError::ShareMoved(source.to_owned()).into());
+    }
     let found = source.metadata().map_err(|_| gone())?;
     match found.is_dir() || found.is_file() {
         true => Ok(found.is_dir()),
@@ -106,8 +122,9 @@ mod tests {
 
     fn planned(directories: usize, files: usize) -> (Vec<(String, usize)>, Vec<String>) {
         let home = tempfile::tempdir().unwrap();
+        let top = home.path().canonicalize().unwrap();
         let volume = |(index, name): (usize, &str)| {
-            let path = home.path().join(format!("{name}{index}"));
+            let path = top.join(format!("{name}{index}"));
             match name {
                 "f" => std::fs::write(&path, "").unwrap(),
                 _ => std::fs::create_dir(&path).unwrap(),
@@ -133,16 +150,18 @@ mod tests {
     fn directories_are_shares_of_their_own_while_there_are_slots() {
         assert_eq!(planned(0, 0).1, [""; 0]);
         assert_eq!(planned(4, 0).1, ["v0/", "v1/", "v2/", "v3/"]);
-        assert_eq!(planned(5, 0).0, [("rw".into(), 3), ("ro".into(), 2)]);
-        assert_eq!(planned(20, 0).1[19], "ro/9");
+        assert_eq!(planned(5, 0).0, [("directories".into(), 3), ("directories-ro".into(), 2)]);
+        assert_eq!(planned(20, 0).1[19], "directories-ro/9");
     }
 
     #[test]
     fn files_share_one_or_two() {
-        assert_eq!(planned(0, 1).1, ["rw/0"]);
-        assert_eq!(planned(3, 1).1, ["v0/", "v1/", "v2/", "ro/0"]);
-        assert_eq!(planned(3, 2).1, ["rw/0", "ro/0", "rw/1", "ro/1", "rw/2"]);
-        assert_eq!(planned(2, 9).0.len(), 4);
+        assert_eq!(planned(0, 1).1, ["files/0"]);
+        assert_eq!(planned(3, 1).1, ["v0/", "v1/", "v2/", "files-ro/0"]);
+        assert_eq!(planned(2, 9).1[..4], ["v0/", "v1/", "files/0", "files-ro/0"]);
+        let crowded = planned(3, 2);
+        assert_eq!(crowded.1[..3], ["directories/0", "directories-ro/0", "directories/1"]);
+        assert_eq!((crowded.0.len(), crowded.1[4].as_str()), (4, "files/0"));
     }
 
     #[test]

@@ -145,7 +145,9 @@ fn what_inspect_says_is_dockers() {
     let home = Host::new();
     let path = home.path();
     let own = Volume { source: VolumeSource::OwnDisk, target: b"/o".into(), read_only: false };
-    let said = document(&[host(&path, "/x", true), own]);
+    let volumes = [host(&path, "/x", true), own];
+    assert_eq!(binds(&volumes), json!([format!("{}:/x:ro", path.display())]));
+    let said = document(&volumes);
     assert_eq!(said[0]["Type"], "bind");
     assert_eq!(said[0]["Source"], path.to_str().unwrap());
     assert_eq!((&said[0]["RW"], &said[1]["RW"]), (&Value::from(false), &Value::from(true)));
