@@ -53,7 +53,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         log: claim.directory().to_owned(),
     };
     let kind = backend.backend().capabilities().share_kind;
-    let init = init_config(spec, &claim.record, rootfs.guest, &vm.shares, network, kind);
+    let init = init_config(blueprint, &claim.record, rootfs.guest, &vm.shares, network, kind)?;
     let default_window = match preflight.accelerated() {
         true => BOOT_WINDOW,
         false => EMULATED_BOOT_WINDOW,
@@ -145,13 +145,14 @@ fn guest_user(blueprint: &Blueprint) -> GuestUser {
 
 /// One document for the guest; it reaches it over the channel only.
 fn init_config(
-    spec: &VmSpec,
+    blueprint: &Blueprint,
     record: &Record,
     root: mvm_proto::RootFs,
     shares: &[Share],
     network: Option<Attachment>,
     kind: ShareKind,
-) -> InitConfig {
+) -> Result<InitConfig> {
+    let spec = &blueprint.spec;
     let kind = match kind {
         ShareKind::NineP => mvm_proto::ShareKind::NINE_P,
         ShareKind::VirtioFs => mvm_proto::ShareKind::VIRTIO_FS,
@@ -163,18 +164,24 @@ fn init_config(
         read_only: volume.read_only,
         ..Default::default()
     };
+    // passt's gateway is no way to the host.
+    let to_host = network.as_ref().filter(|attachment| attachment.program.is_none());
+    let gateway = to_host.map(|attachment| attachment.guest.gateway.clone());
     let (network, nameservers) = match network {
         Some(attachment) => (Some(attachment.guest), attachment.nameservers),
         None => (None, Vec::new()),
     };
-    InitConfig {
+    let mut init = InitConfig {
         hostname: spec.hostname.clone().unwrap_or_else(|| record.id[..12].to_owned()),
         root: MessageField::some(root),
         shares: shares.iter().zip(&spec.volumes).map(mount).collect(),
         network: MessageField::from_option(network),
         nameservers,
         ..Default::default()
-    }
+    };
+    let cwd = spec.workdir.as_ref().unwrap_or(&blueprint.image.working_dir);
+    spec.limits.apply_to_machine(&mut init, gateway.as_deref(), cwd.as_bytes())?;
+    Ok(init)
 }
 
 #[cfg(unix)]
