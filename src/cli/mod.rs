@@ -11,6 +11,7 @@ mod image_verify;
 mod images;
 mod inspect;
 mod kill;
+mod limits;
 mod load;
 mod login;
 mod logout;
