@@ -39,6 +39,9 @@ pub struct CreateArgs {
     /// Pass stdin to the command
     #[arg(short, long)]
     pub interactive: bool,
+    /// Give the command a terminal
+    #[arg(short, long)]
+    pub tty: bool,
     /// Write the VM's ID to a file
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
@@ -208,6 +211,8 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             cpu_milli: args.cpus,
             disk_mib: args.disk,
             stdin: args.interactive,
+            stdin_once: args.interactive,
+            tty: args.tty,
             stop_signal: args.stop_signal,
             stop_timeout: args.stop_timeout,
             limits,

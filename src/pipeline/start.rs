@@ -11,7 +11,7 @@ use super::{Host, timed, volumes};
 use crate::confine::GuestUser;
 use crate::error::{Failure, Result};
 use crate::hypervisor::{Choice, PreparedRootFs, RootFs, VmConfig};
-use crate::monitor::{Launch, StopOrder};
+use crate::monitor::{Launch, StopOrder, Streams};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 #[cfg(unix)]
 use crate::net::{Passt, passt};
@@ -67,6 +67,8 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         network_program,
         boot_window_ms: u64::try_from(boot_window.as_millis()).unwrap_or(u64::MAX),
         stdin: spec.stdin,
+        stdin_once: spec.stdin_once,
+        attached: Streams::default(),
         stop: StopOrder {
             signal: spec.stop_signal(image),
             grace_ms: spec.stop_timeout.unwrap_or_default().millis(),
