@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mvm_proto::mux::Stream;
@@ -15,13 +15,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::clients::{Clients, Outgoing};
-use super::logs::Log;
+use super::follow::Following;
 use super::session::{Connection, Input, Session};
 use super::wire::{CHUNK, Cost, Event, Kind, Order, SIGKILL, Streams as Wanted};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
+use crate::logs::{self, Grown, Writer};
 #[cfg(unix)]
 use crate::net::passt;
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
@@ -43,6 +44,8 @@ const SIZES: usize = 64;
 const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How long the VMM's end may follow the end of its channel.
 const END: Duration = Duration::from_secs(5);
+/// How long commands that follow the log may take to open what will vanish.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 pub struct Monitor {
     launch: Launch,
@@ -56,6 +59,8 @@ pub struct Monitor {
     size: Option<Size>,
     orders: mpsc::Receiver<Order>,
     ordering: mpsc::Sender<Order>,
+    /// How far the log has come, for those who follow it.
+    logged: watch::Sender<Grown>,
     /// Someone ordered the end: output that nobody takes is not waited for.
     stopping: bool,
     /// The VM was killed and is on its way out.
@@ -115,6 +120,7 @@ impl Monitor {
             size: None,
             orders,
             ordering,
+            logged: watch::Sender::default(),
             stopping: false,
             ending: None,
             cost: Cost::default(),
@@ -136,6 +142,7 @@ impl Monitor {
         self.clients.attach(&client, &self.session.process, attached);
         let connection = Connection {
             clients: Arc::clone(&self.clients),
+            following: Following::new(&self.logged, &client.sender),
             client,
             session: Arc::clone(&self.session),
             streams: attached,
@@ -157,12 +164,14 @@ impl Monitor {
         make_private_dir(&directory).map_err(failed)?;
         let listener = sys::listen(&directory.join(super::client::SOCKET)).map_err(failed)?;
         let (clients, session) = (Arc::clone(&self.clients), Arc::clone(&self.session));
-        let orders = self.ordering.clone();
+        let (orders, logged) = (self.ordering.clone(), self.logged.clone());
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let (reader, writer) = tokio::io::split(connection);
+                let client = clients.add(writer);
                 let connection = Connection {
-                    client: clients.add(writer),
+                    following: Following::new(&logged, &client.sender),
+                    client,
                     clients: Arc::clone(&clients),
                     session: Arc::clone(&session),
                     streams: Wanted::default(),
@@ -290,16 +299,14 @@ impl Monitor {
         }
         process.stdout = STDOUT;
         process.stderr = if streams.stderr.is_some() { STDERR } else { 0 };
-        let outgoing = [
-            (Some(streams.stdout), Kind::Stdout, "stdout.log"),
-            (streams.stderr, Kind::Stderr, "stderr.log"),
-        ];
-        for (stream, kind, name) in outgoing {
-            let path = self.claim.directory().join(name);
-            let log = Log::create(&path)
-                .map_err(|e| Failure::cannot(format!("write {}", path.display()), e))?;
+        let directory = self.claim.directory().to_owned();
+        let log = Writer::new(directory, logs::Limits::default(), self.logged.clone());
+        let log = Arc::new(Mutex::new(log));
+        let outgoing = [(Some(streams.stdout), Kind::Stdout), (streams.stderr, Kind::Stderr)];
+        for (stream, kind) in outgoing {
             let Some(stream) = stream else { continue };
-            let (session, clients) = (Arc::clone(&self.session), Arc::clone(&self.clients));
+            let (log, session) = (Arc::clone(&log), Arc::clone(&self.session));
+            let clients = Arc::clone(&self.clients);
             let moving = move_output(stream, kind, log, session, clients, closing.clone());
             outputs.moving.push(tokio::spawn(moving));
         }
@@ -462,6 +469,10 @@ impl Monitor {
             },
         });
         let _ = std::fs::remove_dir_all(self.launch.dirs.vm_runtime(&self.launch.id));
+        self.logged.send_modify(|logged| logged.ended = true);
+        if self.claim.record.auto_remove {
+            let _ = timeout(LAST_LOOK, self.logged.closed()).await;
+        }
         let Self { claim, clients, launch, ending, mut cost, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
         let written = if claim.record.auto_remove {
@@ -553,8 +564,8 @@ fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
         }
         // A guest that is behind by so many of them is not helped by more.
         Order::Resize(size) => drop(outputs.sizes.try_send(size)),
-        // Its connection's own business.
-        Order::Attach(_) => {}
+        // Their connection's own business.
+        Order::Attach(_) | Order::AwaitLog { .. } => {}
     }
 }
 
@@ -621,28 +632,32 @@ async fn move_sizes(agent: Agent, mut sizes: mpsc::Receiver<Size>) {
 async fn move_output(
     mut stream: Stream,
     kind: Kind,
-    mut log: Log,
+    log: Arc<Mutex<Writer>>,
     session: Arc<Session>,
     clients: Arc<Clients>,
     mut closing: watch::Receiver<u8>,
 ) {
-    let bit = if kind == Kind::Stdout { 1 << 1 } else { 1 << 2 };
-    let mut buffer = vec![0; CHUNK];
-    let mut logging = true;
+    let (bit, logged) = match kind {
+        Kind::Stderr => (1 << 2, logs::Stream::Stderr),
+        _ => (1 << 1, logs::Stream::Stdout),
+    };
+    // The log's header stands in front of the bytes: both are one write.
+    let mut buffer = vec![0; logs::HEADER + CHUNK];
     loop {
         let count = tokio::select! {
-            count = stream.read(&mut buffer) => count.unwrap_or(0),
+            count = stream.read(&mut buffer[logs::HEADER..]) => count.unwrap_or(0),
             // Dropping the stream tells the guest, and the workload gets EPIPE.
             _ = closing.wait_for(|closed| closed & bit != 0) => return,
         };
         if count == 0 {
             return;
         }
-        let bytes = &buffer[..count];
-        if logging && let Err(error) = log.append(bytes) {
-            tracing::warn!("the log of the output ends here: {error}");
-            logging = false;
+        let frame = &mut buffer[..logs::HEADER + count];
+        let written = log.lock().unwrap_or_else(PoisonError::into_inner).append(logged, frame);
+        if let Err(error) = written {
+            tracing::warn!("output is missing in the log: {error}");
         }
-        clients.output(&session.process, kind, Arc::from(bytes)).await;
+        let bytes = Arc::from(&frame[logs::HEADER..]);
+        clients.output(&session.process, kind, bytes).await;
     }
 }

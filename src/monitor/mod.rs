@@ -7,9 +7,9 @@ mod attached;
 mod client;
 mod clients;
 mod explain;
+mod follow;
 mod launch;
 mod life;
-mod logs;
 mod output;
 mod session;
 mod wire;
@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 pub use attached::{Attached, Attachment, End};
 pub use client::{attach, end_of, order_signal, order_stop, spawn};
+pub use follow::Follower;
 pub use launch::{Launch, StopOrder};
 pub use wire::{Cost, Event, Streams};
 

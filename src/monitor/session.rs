@@ -8,6 +8,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 
 use super::clients::{Client, Clients, Sender};
+use super::follow::Following;
 use super::wire::{self, Event, Kind, Order, STDIN_WINDOW, Streams};
 
 /// Bytes for a process's stdin, and who is to be given credit for as many.
@@ -70,6 +71,7 @@ pub struct Connection {
     /// is refused to the workload.
     pub launcher: bool,
     pub orders: mpsc::Sender<Order>,
+    pub following: Following,
 }
 
 impl Connection {
@@ -125,6 +127,10 @@ impl Connection {
                     true => self.orders.send(order).await,
                     false => Ok(()),
                 }
+            }
+            Order::AwaitLog { beyond } => {
+                self.following.order(beyond);
+                Ok(())
             }
             order => self.orders.send(order).await,
         }

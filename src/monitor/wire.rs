@@ -70,6 +70,9 @@ pub enum Order {
     Stop { signal: Option<u32>, grace_ms: Option<u64> },
     /// This command reads the workload's stdout (1) or stderr (2) no more.
     CloseOutput(u8),
+    /// Say `Event::Logged` when the log has come further than this position,
+    /// or is at its end.
+    AwaitLog { beyond: u64 },
     /// The first frame of a later command: it takes these streams of the
     /// workload. `Attached` is the answer.
     Attach(Streams),
@@ -107,6 +110,8 @@ pub enum Event {
     Cost(Cost),
     /// More bytes of stdin may be sent.
     StdinCredit(usize),
+    /// The answer to `Order::AwaitLog`.
+    Logged { ended: bool },
     /// The workload and its VM have ended; everything is cleaned up.
     Exited { code: u8, oom_killed: bool },
     /// It could not run, or the VM failed; everything is cleaned up.

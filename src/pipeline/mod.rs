@@ -5,6 +5,7 @@
 
 mod create;
 mod start;
+mod volumes;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -113,7 +113,8 @@ impl<'home> Mvm<'home> {
 
     /// The backend that is to boot a VM.
     fn boots(&self) -> Option<String> {
-        let runs = self.args.first().is_some_and(|arg| arg == "run");
+        let starts = |arg: &OsString| ["run", "start", "restart"].iter().any(|word| arg == word);
+        let runs = self.args.first().is_some_and(starts);
         runs.then(|| backend_of(&self.args, &self.env))
     }
 
