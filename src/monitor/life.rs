@@ -66,6 +66,8 @@ pub struct Monitor {
     /// The VM was killed and is on its way out.
     ending: Option<JoinHandle<()>>,
     cost: Cost,
+    /// What commands are told at the end.
+    last: Vec<Event>,
 }
 
 /// The workload's streams, before anything moves in them.
@@ -124,6 +126,7 @@ impl Monitor {
             stopping: false,
             ending: None,
             cost: Cost::default(),
+            last: Vec::new(),
         })
     }
 
@@ -197,9 +200,7 @@ impl Monitor {
             Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams).await,
             Err(failure) => Err(failure),
         };
-        if let Some(trouble) = vm.trouble() {
-            self.clients.event(Event::Warning(trouble.into())).await;
-        }
+        self.last.extend(vm.trouble().map(|trouble| Event::Warning(trouble.into())));
         let ending = tokio::spawn(async move {
             vm.stop(Duration::ZERO).await;
         });
@@ -473,7 +474,7 @@ impl Monitor {
         if self.claim.record.auto_remove {
             let _ = timeout(LAST_LOOK, self.logged.closed()).await;
         }
-        let Self { claim, clients, launch, ending, mut cost, .. } = self;
+        let Self { claim, clients, launch, ending, mut cost, mut last, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
         let written = if claim.record.auto_remove {
             claim.remove()
@@ -485,9 +486,8 @@ impl Monitor {
             Err(failure) => Event::Failed(failure),
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
-        clients.event(Event::Cost(cost)).await;
-        clients.event(event).await;
-        clients.finish().await;
+        last.extend([Event::Cost(cost), event]);
+        clients.finish(&last).await;
         if let Some(ending) = ending {
             let _ = ending.await;
         }

@@ -11,6 +11,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attach;
 mod backend;
 mod crash;
 mod disk;
@@ -48,4 +49,10 @@ fn image(name: &str) -> String {
 fn sh<'home>(home: &'home Home, options: &[&str], script: &str) -> Mvm<'home> {
     let busybox = image("busybox");
     home.mvm(["run", "--rm"]).args(options).args([&busybox, "sh", "-c", script])
+}
+
+/// As `mvm inspect` calls it.
+fn status_of(home: &Home, vm: &str) -> String {
+    let output = home.mvm(["inspect", "-f", "{{.State.Status}}", vm]).run();
+    output.stdout_text().trim().to_owned()
 }
