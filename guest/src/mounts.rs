@@ -62,8 +62,8 @@ const SHM: u64 = 64 << 20;
 
 /// What Docker lets nobody write: through these, root without a capability
 /// would run a program with all of them (core_pattern), or end the VM.
-const SEALED: [&str; 6] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys/fs/cgroup"];
+const SEALED: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 const LINKS: [(&str, &str); 5] = [
     ("/proc/self/fd", "/dev/fd"),
@@ -129,7 +129,7 @@ fn mount_own_devices() -> Result<(), Failure> {
 }
 
 /// Makes read-only what lets root change the kernel: see docs/SECURITY.md.
-/// Whoever holds a way in from before keeps it.
+/// The agent's own way to the control groups is another mount.
 pub fn seal_system() -> Result<(), Failure> {
     for path in SEALED {
         match mount_bind(path, path) {
@@ -139,12 +139,19 @@ pub fn seal_system() -> Result<(), Failure> {
         }
         make_read_only(path)?;
     }
-    make_read_only("/sys")
+    for path in ["/sys", "/sys/fs/cgroup"] {
+        make_read_only(path)?;
+    }
+    Ok(())
 }
 
 fn make_read_only(path: &str) -> Result<(), Failure> {
     let flags = MountFlags::BIND | MountFlags::RDONLY | NOTHING;
-    mount_remount(path, flags, "").step(|| format!("make {path} read-only"))
+    match mount_remount(path, flags, "") {
+        // No mount: see `mount_system`.
+        Err(Errno::INVAL) => Ok(()),
+        result => result.step(|| format!("make {path} read-only")),
+    }
 }
 
 /// Makes the root read-only; what is mounted on it keeps its own flags.
