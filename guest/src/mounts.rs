@@ -14,7 +14,7 @@ use mvm_proto::share::Kind;
 use mvm_proto::{InitConfig, Share};
 use rustix::fs::{CWD, FileType, Mode, chmod, makedev, mknodat};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount, mount_bind, mount_remount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 
 use crate::error::{Failure, Step};
 
@@ -80,6 +80,16 @@ const NINE_P_MESSAGE: u32 = 512_000;
 /// For the initramfs, before there is a host to complain to.
 pub fn mount_early() -> Result<(), Failure> {
     EARLY.iter().try_for_each(mount_entry)
+}
+
+/// Takes what `mount_early` made away. Covered by the new root it could not be
+/// reached; but as long as there is a /proc that is not sealed, the kernel lets
+/// whoever makes a user namespace mount another one.
+pub fn unmount_early() -> Result<(), Failure> {
+    EARLY.iter().try_for_each(|(target, ..)| {
+        // The channel's device is open.
+        unmount(*target, UnmountFlags::DETACH).step(|| format!("unmount the early {target}"))
+    })
 }
 
 /// For the new root. Everything can be written until `seal_system`.

@@ -112,6 +112,7 @@ impl LimitArgs {
             security::option(option, &mut limits)?;
         }
         tmpfs::check_targets(&limits.tmpfs, volumes)?;
+        ulimit::check_files(&limits)?;
         Ok(limits)
     }
 
