@@ -11,6 +11,7 @@ pub mod hypervisor;
 pub mod image;
 pub mod initramfs;
 pub mod kernel;
+pub mod logs;
 pub mod monitor;
 pub mod net;
 pub mod pipeline;

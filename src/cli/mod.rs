@@ -14,6 +14,7 @@ mod kill;
 mod load;
 mod login;
 mod logout;
+mod logs;
 mod platform;
 mod prune;
 mod ps;
@@ -34,6 +35,7 @@ mod values;
 mod vm_document;
 mod volumes;
 mod wait;
+mod when;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Write};
@@ -111,6 +113,7 @@ commands! {
     "load" => Load(load::LoadArgs),
     "save" => Save(save::SaveArgs),
     "ps" => Ps(ps::PsArgs),
+    "logs" => Logs(logs::LogsArgs),
     "stop" => Stop(stop::StopArgs),
     "kill" => Kill(kill::KillArgs),
     "wait" => Wait(wait::WaitArgs),
@@ -186,6 +189,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Login(args) => plain(on_runtime(login::run(&dirs, args))),
         Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
+        Command::Logs(args) => plain(on_runtime(logs::run(&dirs, args))),
         Command::Kill(args) => plain(on_runtime(kill::run(&dirs, args))),
         Command::Wait(args) => plain(on_runtime(wait::run(&dirs, args))),
         Command::Inspect(args) => plain(inspect::run(&dirs, &args)),

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{format, volumes};
+use crate::logs;
 use crate::spec::{Blueprint, StopTimeout, signal};
 use crate::state::{Found, Phase, Record};
 
@@ -26,11 +27,11 @@ pub fn document(found: &Found, blueprint: Option<&Blueprint>) -> Value {
         "Args": args,
         "State": state(found),
         "Image": record.image.id,
-        "LogPath": directory.join("stdout.log"),
+        "LogPath": logs::newest(&directory).unwrap_or_default(),
         "Name": format!("/{}", record.name),
         "RestartCount": 0,
         "Platform": "linux",
-        "Mounts": mounts(blueprint),
+        "Mounts": volumes::document(blueprint.map_or(&[], |blueprint| &blueprint.spec.volumes)),
         "HostConfig": host_config(record, blueprint),
         "Config": config(record, blueprint),
         "Mvm": {
@@ -65,10 +66,6 @@ fn state(found: &Found) -> Value {
         "StartedAt": time(record.started_ms),
         "FinishedAt": time(exit.map(|exit| exit.finished_ms)),
     })
-}
-
-fn mounts(blueprint: Option<&Blueprint>) -> Value {
-    volumes::document(blueprint.map(|blueprint| &*blueprint.spec.volumes).unwrap_or_default())
 }
 
 fn host_config(record: &Record, blueprint: Option<&Blueprint>) -> Value {

@@ -259,7 +259,7 @@ async fn give(record: &Record, order: &Order) -> Result<Connection> {
     Ok(connection)
 }
 
-async fn reach(record: &Record) -> Result<Connection> {
+pub(super) async fn reach(record: &Record) -> Result<Connection> {
     let path = record.dirs.vm_runtime(&record.id).join(SOCKET);
     sys::connect(&path).await.map_err(|e| unreached(record, &e))
 }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::follow::Following;
 use super::wire::{self, Event, Kind, Order, STDIN_WINDOW};
 
 /// Frames on their way to one command.
@@ -99,8 +100,12 @@ impl Clients {
 pub type Stdin = mpsc::UnboundedSender<Vec<u8>>;
 
 /// Reads a command's frames until it goes. Its going is the end of stdin.
-pub async fn listen<R>(mut reader: R, orders: mpsc::Sender<Order>, mut stdin: Option<Stdin>)
-where
+pub async fn listen<R>(
+    mut reader: R,
+    orders: mpsc::Sender<Order>,
+    mut stdin: Option<Stdin>,
+    mut following: Following,
+) where
     R: AsyncRead + Unpin,
 {
     while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
@@ -112,6 +117,7 @@ where
                 }
             }
             Kind::Order => match wire::parse(&payload) {
+                Ok(Order::AwaitLog { beyond }) => following.order(beyond),
                 Ok(order) => {
                     if orders.send(order).await.is_err() {
                         return;

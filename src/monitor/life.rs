@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mvm_proto::mux::Stream;
@@ -15,12 +15,13 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::clients::{Clients, Outgoing, Sender, listen};
-use super::logs::Log;
+use super::follow::Following;
 use super::wire::{CHUNK, Cost, Event, Kind, Order, SIGKILL};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
+use crate::logs::{self, Grown, Writer};
 #[cfg(unix)]
 use crate::net::passt;
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
@@ -38,6 +39,8 @@ const STDERR: u32 = 3;
 const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How long the VMM's end may follow the end of its channel.
 const END: Duration = Duration::from_secs(5);
+/// How long commands that follow the log may take to open what will vanish.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 pub struct Monitor {
     launch: Launch,
@@ -45,6 +48,8 @@ pub struct Monitor {
     clients: Arc<Clients>,
     orders: mpsc::Receiver<Order>,
     ordering: mpsc::Sender<Order>,
+    /// How far the log has come, for those who follow it.
+    logged: watch::Sender<Grown>,
     /// Someone ordered the end: output that nobody takes is not waited for.
     stopping: bool,
     /// The VM was killed and is on its way out.
@@ -90,6 +95,7 @@ impl Monitor {
             clients: Arc::default(),
             orders,
             ordering,
+            logged: watch::Sender::default(),
             stopping: false,
             ending: None,
             cost: Cost::default(),
@@ -106,7 +112,8 @@ impl Monitor {
         let sender = self.clients.add(writer, true);
         let (stdin, bytes) = mpsc::unbounded_channel();
         let stdin = self.launch.stdin.then_some(stdin);
-        tokio::spawn(listen(reader, self.ordering.clone(), stdin));
+        let following = Following::new(&self.logged, &sender);
+        tokio::spawn(listen(reader, self.ordering.clone(), stdin, following));
         let outcome = match self.open_door() {
             Ok(()) => self.live(bytes, sender).await,
             Err(failure) => Err(failure),
@@ -121,11 +128,12 @@ impl Monitor {
         make_private_dir(&directory).map_err(failed)?;
         let listener = sys::listen(&directory.join(super::client::SOCKET)).map_err(failed)?;
         let (clients, ordering) = (Arc::clone(&self.clients), self.ordering.clone());
+        let logged = self.logged.clone();
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let (reader, writer) = tokio::io::split(connection);
-                clients.add(writer, false);
-                tokio::spawn(listen(reader, ordering.clone(), None));
+                let following = Following::new(&logged, &clients.add(writer, false));
+                tokio::spawn(listen(reader, ordering.clone(), None, following));
             }
         });
         Ok(())
@@ -251,14 +259,11 @@ impl Monitor {
             process.stdin = STDIN;
             tokio::spawn(move_stdin(stream, stdin, sender));
         }
-        for (stream, kind, name) in [
-            (streams.stdout, Kind::Stdout, "stdout.log"),
-            (streams.stderr, Kind::Stderr, "stderr.log"),
-        ] {
-            let path = self.claim.directory().join(name);
-            let log = Log::create(&path)
-                .map_err(|e| Failure::cannot(format!("write {}", path.display()), e))?;
-            let clients = Arc::clone(&self.clients);
+        let directory = self.claim.directory().to_owned();
+        let log = Writer::new(directory, logs::Limits::default(), self.logged.clone());
+        let log = Arc::new(Mutex::new(log));
+        for (stream, kind) in [(streams.stdout, Kind::Stdout), (streams.stderr, Kind::Stderr)] {
+            let (log, clients) = (Arc::clone(&log), Arc::clone(&self.clients));
             let moving = move_output(stream, kind, log, clients, closing.clone());
             outputs.moving.push(tokio::spawn(moving));
         }
@@ -412,6 +417,10 @@ impl Monitor {
             },
         });
         let _ = std::fs::remove_dir_all(self.launch.dirs.vm_runtime(&self.launch.id));
+        self.logged.send_modify(|logged| logged.ended = true);
+        if self.claim.record.auto_remove {
+            let _ = timeout(LAST_LOOK, self.logged.closed()).await;
+        }
         let Self { claim, clients, launch, ending, mut cost, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
         let written = if claim.record.auto_remove {
@@ -501,6 +510,8 @@ fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
                 .closed
                 .send_modify(|closed| *closed |= 1u8.checked_shl(stream.into()).unwrap_or(0));
         }
+        // Whoever listens answers it.
+        Order::AwaitLog { .. } => {}
     }
 }
 
@@ -563,27 +574,30 @@ async fn move_stdin(
 async fn move_output(
     mut stream: Stream,
     kind: Kind,
-    mut log: Log,
+    log: Arc<Mutex<Writer>>,
     clients: Arc<Clients>,
     mut closing: watch::Receiver<u8>,
 ) {
-    let bit = if kind == Kind::Stdout { 1 << 1 } else { 1 << 2 };
-    let mut buffer = vec![0; CHUNK];
-    let mut logging = true;
+    let (bit, logged) = match kind {
+        Kind::Stderr => (1 << 2, logs::Stream::Stderr),
+        _ => (1 << 1, logs::Stream::Stdout),
+    };
+    // The log's header stands in front of the bytes: both are one write.
+    let mut buffer = vec![0; logs::HEADER + CHUNK];
     loop {
         let count = tokio::select! {
-            count = stream.read(&mut buffer) => count.unwrap_or(0),
+            count = stream.read(&mut buffer[logs::HEADER..]) => count.unwrap_or(0),
             // Dropping the stream tells the guest, and the workload gets EPIPE.
             _ = closing.wait_for(|closed| closed & bit != 0) => return,
         };
         if count == 0 {
             return;
         }
-        let bytes = &buffer[..count];
-        if logging && let Err(error) = log.append(bytes) {
-            tracing::warn!("the log of the output ends here: {error}");
-            logging = false;
+        let frame = &mut buffer[..logs::HEADER + count];
+        let written = log.lock().unwrap_or_else(PoisonError::into_inner).append(logged, frame);
+        if let Err(error) = written {
+            tracing::warn!("output is missing in the log: {error}");
         }
-        clients.output(kind, Arc::from(bytes)).await;
+        clients.output(kind, Arc::from(&frame[logs::HEADER..])).await;
     }
 }

@@ -6,14 +6,15 @@
 mod client;
 mod clients;
 mod explain;
+mod follow;
 mod launch;
 mod life;
-mod logs;
 mod wire;
 
 use std::process::ExitCode;
 
 pub use client::{Attached, end_of, order_signal, order_stop, spawn};
+pub use follow::Follower;
 pub use launch::{Launch, StopOrder};
 pub use wire::{Cost, Event};
 

@@ -69,6 +69,9 @@ pub enum Order {
     Stop { signal: Option<u32>, grace_ms: Option<u64> },
     /// Nobody reads the workload's stdout (1) or stderr (2) any more.
     CloseOutput(u8),
+    /// Say `Event::Logged` when the log has come further than this position,
+    /// or is at its end.
+    AwaitLog { beyond: u64 },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +85,8 @@ pub enum Event {
     Cost(Cost),
     /// More bytes of stdin may be sent.
     StdinCredit(usize),
+    /// The answer to `Order::AwaitLog`.
+    Logged { ended: bool },
     /// The workload and its VM have ended; everything is cleaned up.
     Exited { code: u8, oom_killed: bool },
     /// It could not run, or the VM failed; everything is cleaned up.

@@ -19,7 +19,7 @@ use crate::net::{Passt, passt};
 use crate::preflight;
 use crate::rootfs::{self, upper};
 use crate::spec::{Blueprint, Network, VmSpec};
-use crate::state::{Claim, Dirs, Record};
+use crate::state::{Claim, Dirs, Phase, Record};
 
 /// How long a guest may take to report when nothing else is said.
 const BOOT_WINDOW: Duration = Duration::from_secs(30);
@@ -77,7 +77,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
 }
 
 /// The disk of a VM that was started before is kept; another one is made anew,
-/// since a killed first start may have left half of it.
+/// since what was killed on the way to its first start may have left half of it.
 fn make_rootfs(
     dirs: &Dirs,
     blueprint: &Blueprint,
@@ -87,20 +87,16 @@ fn make_rootfs(
     let directory = claim.directory();
     let upper = directory.join("upper.img");
     let failed = |e| Failure::cannot("make the VM's disk", e);
-    match claim.record.started_ms {
-        Some(_) if upper.exists() => {}
-        Some(_) => {
-            return Err(Failure::new(format!("the VM's disk {} is gone", upper.display()))
-                .hint("mvm rm it, and run its image again"));
+    if matches!(claim.record.phase, Phase::Creating | Phase::Created) {
+        match std::fs::remove_file(&upper) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
         }
-        None => {
-            match std::fs::remove_file(&upper) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
-                _ => {}
-            }
-            upper::create(&upper, blueprint.spec.disk_mib, &dirs.data.join("uppers"))
-                .map_err(failed)?;
-        }
+        upper::create(&upper, blueprint.spec.disk_mib, &dirs.data.join("uppers"))
+            .map_err(failed)?;
+    } else if !upper.exists() {
+        return Err(Failure::new(format!("the VM's disk {} is gone", upper.display()))
+            .hint("mvm rm it, and run its image again"));
     }
     if let Some(layer) = blueprint.layers.iter().find(|layer| !layer.path.exists()) {
         return Err(Failure::new(format!("the layer {} is gone", layer.path.display()))
