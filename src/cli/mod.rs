@@ -20,6 +20,7 @@ mod prune;
 mod ps;
 mod pull;
 mod push;
+mod rename;
 mod restart;
 mod rm;
 mod rmi;
@@ -114,6 +115,7 @@ commands! {
     "save" => Save(save::SaveArgs),
     "ps" => Ps(ps::PsArgs),
     "logs" => Logs(logs::LogsArgs),
+    "rename" => Rename(rename::RenameArgs),
     "stop" => Stop(stop::StopArgs),
     "kill" => Kill(kill::KillArgs),
     "wait" => Wait(wait::WaitArgs),
@@ -190,6 +192,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Logs(args) => plain(on_runtime(logs::run(&dirs, args))),
+        Command::Rename(args) => plain(rename::run(&dirs, &args)),
         Command::Kill(args) => plain(on_runtime(kill::run(&dirs, args))),
         Command::Wait(args) => plain(on_runtime(wait::run(&dirs, args))),
         Command::Inspect(args) => plain(inspect::run(&dirs, &args)),

@@ -5,6 +5,7 @@
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -13,11 +14,14 @@ use super::wire::{self, CHUNK, Event, Kind, Order, SIGKILL, STDIN_WINDOW};
 use super::{COMMAND, Launch};
 use crate::error::{Failure, Result};
 use crate::spec::StopTimeout;
-use crate::state::{Claim, Record};
+use crate::state::{Claim, Record, VmStore};
 use crate::sys::{self, Connection};
 
 /// A monitor's socket in its runtime directory.
 pub const SOCKET: &str = "monitor.sock";
+
+/// How long a VM may be held by a process that does not listen.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A VM that this command started and listens to.
 pub struct Attached {
@@ -259,9 +263,22 @@ async fn give(record: &Record, order: &Order) -> Result<Connection> {
     Ok(connection)
 }
 
+/// Connects to a monitor. One that holds the VM and does not listen is about
+/// to, or is letting go: it is waited for.
 pub(super) async fn reach(record: &Record) -> Result<Connection> {
     let path = record.dirs.vm_runtime(&record.id).join(SOCKET);
-    sys::connect(&path).await.map_err(|e| unreached(record, &e))
+    let begun = Instant::now();
+    loop {
+        let error = match sys::connect(&path).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) => error,
+        };
+        let is_alive = VmStore::new(&record.dirs).is_alive(&record.id);
+        if !is_alive || begun.elapsed() > PATIENCE {
+            return Err(unreached(record, &error));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn unreached(record: &Record, error: &io::Error) -> Failure {
