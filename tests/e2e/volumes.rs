@@ -202,7 +202,7 @@ fn many_volumes(home: &Home, options: &[&str], inside: (u32, u32)) {
     std::io::Write::write_all(&mut stdin, b"go on\n").expect("write to mvm");
     drop(stdin);
     let (uid, gid) = inside;
-    running.finish().status(0).stdout(&format!(
+    running.finish().status(0).stdout(format!(
         "{DIRECTORIES}\n{uid} {gid} 600\nhost\nhost\nrefused\nrefused\nbusy\n/own/place\n0\nready\n\
          host\nguest\nhost again\n"
     ));
