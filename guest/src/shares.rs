@@ -23,6 +23,7 @@ use rustix::mount::{
 
 use crate::error::{Failure, Step};
 use crate::mounts::make_directories;
+use crate::tmpfs::depth;
 
 /// Where the devices are mounted in the initramfs, by their tags.
 const DEVICES: &str = "/s";
@@ -44,8 +45,7 @@ struct Tree {
     is_directory: bool,
 }
 
-/// Mounts the devices, in the initramfs. Volumes above others come first,
-/// whatever their order on the command line.
+/// Mounts the devices, in the initramfs.
 pub fn open(shares: &[Share]) -> Result<Vec<Volume>, Failure> {
     let mut devices = BTreeMap::new();
     for share in shares.iter().filter(|share| !is_own(share)) {
@@ -56,13 +56,12 @@ pub fn open(shares: &[Share]) -> Result<Vec<Volume>, Failure> {
     for (share, read_only) in devices.values() {
         mount_device(share, *read_only)?;
     }
-    let mut volumes = shares.iter().map(Volume::open).collect::<Result<Vec<_>, _>>()?;
+    let volumes = shares.iter().map(Volume::open).collect::<Result<Vec<_>, _>>()?;
     for tag in devices.keys() {
         // The clones hold it.
         let path = Path::new(DEVICES).join(tag);
         unmount(&path, UnmountFlags::DETACH).step(|| format!("let go of the share {tag}"))?;
     }
-    volumes.sort_by_key(|volume| volume.target.components().count());
     Ok(volumes)
 }
 
@@ -124,6 +123,11 @@ impl Volume {
         let is_directory =
             File::from(mount.try_clone().step(step)?).metadata().step(step)?.is_dir();
         Ok(Self { target, tree: Some(Tree { mount, is_directory }) })
+    }
+
+    /// How deep its target is: see `tmpfs::depth`.
+    pub fn depth(&self) -> usize {
+        depth(self.target.as_os_str().as_bytes())
     }
 
     /// Puts it where the workload wants it, in the new root.

@@ -31,6 +31,30 @@ pub fn mib(text: &str) -> std::result::Result<u64, String> {
     Ok(mib as u64)
 }
 
+/// A size in bytes, or with a unit, as Docker's go-units reads it.
+pub fn bytes(text: &str) -> std::result::Result<u64, String> {
+    let invalid = || format!("invalid size: '{text}'");
+    let end = text.rfind(|c: char| c.is_ascii_digit()).ok_or_else(invalid)? + 1;
+    let (number, unit) = text.split_at(end);
+    let number: f64 = number.parse().map_err(|_| invalid())?;
+    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
+    let power = match unit.strip_suffix("ib").or(unit.strip_suffix('b')).unwrap_or(&unit) {
+        "" if unit != "ib" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        "p" => 50,
+        _ => return Err(invalid()),
+    };
+    let bytes = number * f64::from(power).exp2();
+    // Exact in an f64, and more than any machine has.
+    if !(0.0..=9e15).contains(&bytes) {
+        return Err(invalid());
+    }
+    Ok(bytes as u64)
+}
+
 /// CPUs, with a fraction allowed, in thousandths.
 pub fn cpus(text: &str) -> std::result::Result<u32, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number of CPUs"))?;
@@ -84,6 +108,24 @@ mod tests {
         }
         for bad in ["", "m", "b", "x", "-1", "+1", "1e400", "nan", "inf", "1q", "1 g", "9e20g"] {
             assert!(mib(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_in_bytes() {
+        for (text, expected) in [
+            ("0", 0),
+            ("512", 512),
+            ("64m", 64 << 20),
+            ("64M", 64 << 20),
+            ("1.5GiB", 3 << 29),
+            ("32 kB", 32 << 10),
+            ("7b", 7),
+        ] {
+            assert_eq!(bytes(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "m", "-1", "1x", "1 m b", "1ib", "1mm", "1e30", "+-1", "nan", "99999p"] {
+            assert!(bytes(bad).is_err(), "{bad}");
         }
     }
 

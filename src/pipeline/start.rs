@@ -11,14 +11,14 @@ use super::{Host, timed, volumes};
 use crate::confine::GuestUser;
 use crate::error::{Failure, Result};
 use crate::hypervisor::{Choice, PreparedRootFs, RootFs, VmConfig};
-use crate::monitor::{Launch, StopOrder};
+use crate::monitor::{Launch, StopOrder, Streams};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 #[cfg(unix)]
 use crate::net::{Passt, passt};
 #[cfg(unix)]
 use crate::preflight;
 use crate::rootfs::{self, upper};
-use crate::spec::{Blueprint, Network, VmSpec};
+use crate::spec::{Blueprint, Network};
 use crate::state::{Claim, Dirs, Phase, Record};
 
 /// How long a guest may take to report when nothing else is said.
@@ -53,7 +53,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         run: dirs.vm_runtime(&claim.record.id),
         log: claim.directory().to_owned(),
     };
-    let init = init_config(spec, &claim.record, rootfs.guest, shares.guest, network);
+    let init = init_config(blueprint, &claim.record, rootfs.guest, shares.guest, network)?;
     let default_window = match preflight.accelerated() {
         true => BOOT_WINDOW,
         false => EMULATED_BOOT_WINDOW,
@@ -67,6 +67,8 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         network_program,
         boot_window_ms: u64::try_from(boot_window.as_millis()).unwrap_or(u64::MAX),
         stdin: spec.stdin,
+        stdin_once: spec.stdin_once,
+        attached: Streams::default(),
         stop: StopOrder {
             signal: spec.stop_signal(image),
             grace_ms: spec.stop_timeout.unwrap_or_default().millis(),
@@ -123,24 +125,31 @@ fn guest_user(blueprint: &Blueprint) -> GuestUser {
 
 /// One document for the guest; it reaches it over the channel only.
 fn init_config(
-    spec: &VmSpec,
+    blueprint: &Blueprint,
     record: &Record,
     root: mvm_proto::RootFs,
     shares: Vec<mvm_proto::Share>,
     network: Option<Attachment>,
-) -> InitConfig {
+) -> Result<InitConfig> {
+    let spec = &blueprint.spec;
+    // passt's gateway is no way to the host.
+    let to_host = network.as_ref().filter(|attachment| attachment.program.is_none());
+    let gateway = to_host.map(|attachment| attachment.guest.gateway.clone());
     let (network, nameservers) = match network {
         Some(attachment) => (Some(attachment.guest), attachment.nameservers),
         None => (None, Vec::new()),
     };
-    InitConfig {
+    let mut init = InitConfig {
         hostname: spec.hostname.clone().unwrap_or_else(|| record.id[..12].to_owned()),
         root: MessageField::some(root),
         shares,
         network: MessageField::from_option(network),
         nameservers,
         ..Default::default()
-    }
+    };
+    let cwd = spec.workdir.as_ref().unwrap_or(&blueprint.image.working_dir);
+    spec.limits.apply_to_machine(&mut init, gateway.as_deref(), cwd.as_bytes())?;
+    Ok(init)
 }
 
 #[cfg(unix)]
