@@ -28,6 +28,7 @@ mod pull;
 mod restart;
 mod signals;
 mod streams;
+mod terminal;
 mod volumes;
 
 use support::{Home, Mvm, images, is_libkrun, kernel};
