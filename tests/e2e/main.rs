@@ -25,8 +25,10 @@ mod network;
 mod options;
 mod package;
 mod pull;
+mod races;
 mod restart;
 mod signals;
+mod storm;
 mod streams;
 mod volumes;
 

@@ -154,6 +154,13 @@ impl Running {
         kill_process(self.pid(), signal).expect("signal mvm");
     }
 
+    /// `kill -9`, if it has not ended by itself. Whether it had not.
+    pub fn kill(&mut self) -> bool {
+        let runs = self.child.try_wait().expect("look at mvm").is_none();
+        let _ = self.child.kill();
+        runs
+    }
+
     /// As when `head` has seen enough.
     pub fn close_stdout(&self) {
         self.stdout.closed.store(true, Ordering::Relaxed);
