@@ -62,6 +62,14 @@ impl Storm {
             killed += u32::from(self.strike());
             self.is_accounted_for();
         }
+        let killed = |word: &str| self.done.iter().filter(|line| line.ends_with(word)).count();
+        eprintln!(
+            "killed {} mvm, {} monitors, {} VMMs in {} commands",
+            killed("mvm, killed"),
+            killed("__monitor, killed"),
+            killed(&format!("{}, killed", vmm())),
+            self.done.len()
+        );
         self.home.mvm(["rm", "-f"]).args(self.existing()).run().status(0);
         self.is_accounted_for();
         self.home.mvm(["ps", "-aq"]).run().status(0).stdout("");
@@ -87,7 +95,7 @@ impl Storm {
         };
         let after = Duration::from_micros(self.random.below(lasts).into());
         let victim = self.random.pick(&["mvm", "__monitor", vmm()]);
-        self.done.push(format!("{} | {after:?} | {victim}", args.join(" ")));
+        let line = format!("{} | {after:?} | {victim}", args.join(" "));
         let mut running = self.home.mvm(&args).spawn();
         std::thread::sleep(after);
         let killed = match victim {
@@ -98,6 +106,7 @@ impl Storm {
                 found.inspect(|process| process.kill()).is_some()
             }
         };
+        self.done.push(format!("{line}{}", if killed { ", killed" } else { "" }));
         // Whatever was done to it or to its VM, it comes to an end.
         running.finish().stderr_lacks("panicked");
         killed

@@ -280,6 +280,11 @@ impl Output {
         self
     }
 
+    /// Its exit status; -1 for a death by signal.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
     /// mvm itself died of this signal.
     #[track_caller]
     pub fn killed_by(&self, signal: Signal) -> &Self {
