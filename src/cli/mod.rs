@@ -18,6 +18,7 @@ mod logs;
 mod platform;
 mod prune;
 mod ps;
+mod ps_filter;
 mod pull;
 mod push;
 mod rename;
