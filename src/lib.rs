@@ -20,6 +20,7 @@ pub mod rootfs;
 pub mod spec;
 pub mod state;
 pub mod sys;
+pub mod terminal;
 
 #[cfg(test)]
 #[path = "../tests/support/skip.rs"]

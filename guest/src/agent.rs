@@ -18,8 +18,10 @@ use crate::cgroup::Workload;
 use crate::error::{Failure, Step};
 use crate::process::{Processes, Start};
 use crate::reaper::Reaper;
+use crate::shares::{self, Volume};
 use crate::streams::Streams;
-use crate::{mounts, names, network, power, root, shares};
+use crate::tmpfs::{depth, mount_tmpfs};
+use crate::{mounts, names, network, plan, power, root, sysctl};
 
 /// Bytes of an error's message.
 const MAX_MESSAGE: usize = 4096;
@@ -56,13 +58,19 @@ impl Service {
         let disks = config.root.as_ref().unwrap_or_default();
         let volumes = shares::open(&config.shares)?;
         let upper = root::enter(disks)?;
-        mounts::mount_system()?;
-        let cgroup = Workload::create()?;
+        mounts::mount_system(config)?;
+        let cgroup = Workload::create(config)?;
         network::configure(config.network.as_ref())?;
+        // Some are of the interface.
+        sysctl::configure(&config.sysctls)?;
         names::configure(config)?;
-        volumes.attach()?;
+        mount_asked(config, &volumes)?;
         if disks.read_only {
+            plan::make_working_directory(&config.cwd);
             mounts::seal_root()?;
+        }
+        if !config.writable_system {
+            mounts::seal_system()?;
         }
         let (reaper, streams) = (self.reaper.clone(), self.streams.clone());
         let processes = Processes::new(reaper, streams, cgroup, config.hostname.clone());
@@ -143,6 +151,20 @@ impl Agent for Service {
             (machine.map(|machine| &machine.processes), machine.map(|machine| &machine.upper));
         power::shut_down(grace, &self.reaper, processes, upper).await
     }
+}
+
+/// Shares and file systems in memory, the deeper over the shallower.
+fn mount_asked(config: &InitConfig, volumes: &[Volume]) -> Result<(), Failure> {
+    type Mounting<'a> = (usize, Box<dyn Fn() -> Result<(), Failure> + 'a>);
+    let volumes =
+        volumes.iter().map(|volume| -> Mounting { (volume.depth(), Box::new(|| volume.attach())) });
+    let tmpfs = config
+        .tmpfs
+        .iter()
+        .map(|tmpfs| -> Mounting { (depth(&tmpfs.target), Box::new(|| mount_tmpfs(tmpfs))) });
+    let mut all: Vec<Mounting> = volumes.chain(tmpfs).collect();
+    all.sort_by_key(|(depth, _)| *depth);
+    all.iter().try_for_each(|(_, mount)| mount())
 }
 
 /// Milliseconds since the kernel started.

@@ -15,6 +15,8 @@ use rustix::{fs::Gid, fs::Uid, process};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
+use crate::privileges::Privileges;
+
 /// Signals of Linux: 1 to this.
 pub const LAST_SIGNAL: i32 = 64;
 
@@ -33,6 +35,7 @@ pub struct Plan {
     pub uid: Uid,
     pub gid: Gid,
     pub groups: Vec<Gid>,
+    pub privileges: Privileges,
 }
 
 /// A NULL-terminated array of strings, for execve(2).
@@ -67,12 +70,21 @@ pub enum Step {
     Rlimit,
     Stdio,
     User,
+    Privileges,
     Cwd,
     Exec,
 }
 
-const STEPS: [Step; 7] =
-    [Step::Session, Step::Cgroup, Step::Rlimit, Step::Stdio, Step::User, Step::Cwd, Step::Exec];
+const STEPS: [Step; 8] = [
+    Step::Session,
+    Step::Cgroup,
+    Step::Rlimit,
+    Step::Stdio,
+    Step::User,
+    Step::Privileges,
+    Step::Cwd,
+    Step::Exec,
+];
 
 /// A child between fork and exec.
 pub struct Starting {
@@ -148,9 +160,11 @@ fn become_program(plan: &Plan) -> Result<std::convert::Infallible, (Step, Errno)
     // As runc: with root's rights first, then with the user's (a share may
     // refuse root).
     let entered = process::chdir(plan.cwd.as_c_str());
+    plan.privileges.bound().map_err(|e| (Step::Privileges, e))?;
     set_thread_groups(&plan.groups).map_err(|e| (Step::User, e))?;
     set_thread_res_gid(plan.gid, plan.gid, plan.gid).map_err(|e| (Step::User, e))?;
     set_thread_res_uid(plan.uid, plan.uid, plan.uid).map_err(|e| (Step::User, e))?;
+    plan.privileges.settle(plan.uid.is_root()).map_err(|e| (Step::Privileges, e))?;
     if matches!(entered, Err(Errno::ACCESS | Errno::PERM)) {
         process::chdir(plan.cwd.as_c_str()).map_err(|e| (Step::Cwd, e))?;
     } else {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is mounted inside the new root: the kernel's file systems. Called
-//! after the change of root, so that no link of the image leads out of it.
+//! What is mounted inside the new root: the kernel's file systems, and /dev.
+//! Called after the change of root, so that no link of the image leads out of it.
 
 use std::ffi::CString;
 use std::fs;
@@ -8,22 +8,30 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use rustix::mount::{MountFlags, mount, mount_remount};
+use mvm_proto::InitConfig;
+use rustix::fs::{CWD, FileType, Mode, chmod, makedev, mknodat};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount, mount_bind, mount_remount};
 
 use crate::error::{Failure, Step};
 
 /// source and target, type, flags, options.
-type Entry = (&'static str, &'static str, MountFlags, &'static str);
+type Entry<'a> = (&'a str, &'a str, MountFlags, &'a str);
 
 const NOTHING: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
-/// In order. /proc and /sys are writable as on a machine of one's own: unlike
-/// a container, what is set there is this VM's. /run and /tmp are *not* here:
-/// as with Docker, what an image ships in them stays visible.
-const SYSTEM: [Entry; 7] = [
+/// For the initramfs.
+const EARLY: [Entry<'static>; 3] = [
     ("/proc", "proc", NOTHING, ""),
     ("/sys", "sysfs", NOTHING, ""),
     ("/dev", "devtmpfs", MountFlags::NOSUID, "mode=0755"),
+];
+
+/// For the new root, in order, after /dev. /run and /tmp are *not* here: as
+/// with Docker, what an image ships in them stays visible.
+const SYSTEM: [Entry<'static>; 5] = [
+    ("/proc", "proc", NOTHING, ""),
+    ("/sys", "sysfs", NOTHING, ""),
     // 5 is the group tty of every distribution.
     (
         "/dev/pts",
@@ -31,10 +39,28 @@ const SYSTEM: [Entry; 7] = [
         MountFlags::NOSUID.union(MountFlags::NOEXEC),
         "gid=5,mode=620,ptmxmode=666",
     ),
-    ("/dev/shm", "tmpfs", NOTHING, "mode=1777"),
     ("/dev/mqueue", "mqueue", NOTHING, ""),
     ("/sys/fs/cgroup", "cgroup2", NOTHING, "nsdelegate"),
 ];
+
+/// /dev of a workload, as Docker's: these nodes and no others. Names, major
+/// and minor numbers.
+const NODES: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// Docker's size of /dev/shm, bytes.
+const SHM: u64 = 64 << 20;
+
+/// What Docker lets nobody write: through these, root without a capability
+/// would run a program with all of them (core_pattern), or end the VM.
+const SEALED: [&str; 6] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys/fs/cgroup"];
 
 const LINKS: [(&str, &str); 5] = [
     ("/proc/self/fd", "/dev/fd"),
@@ -44,20 +70,18 @@ const LINKS: [(&str, &str); 5] = [
     ("/proc/kcore", "/dev/core"),
 ];
 
-/// Docker's defaults for a container with a network of its own: anyone may
-/// bind any port and ping.
-const SYSCTLS: [(&str, &str); 2] = [
-    ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"),
-    ("/proc/sys/net/ipv4/ping_group_range", "0 2147483647"),
-];
-
 /// For the initramfs, before there is a host to complain to.
 pub fn mount_early() -> Result<(), Failure> {
-    SYSTEM[..3].iter().try_for_each(mount_entry)
+    EARLY.iter().try_for_each(mount_entry)
 }
 
-/// For the new root.
-pub fn mount_system() -> Result<(), Failure> {
+/// For the new root. Everything can be written until `seal_system`.
+pub fn mount_system(config: &InitConfig) -> Result<(), Failure> {
+    make_directories(Path::new("/dev"))?;
+    match config.all_devices {
+        true => mount_entry(&EARLY[2])?,
+        false => mount_own_devices()?,
+    }
     for entry in &SYSTEM {
         make_directories(Path::new(entry.0))?;
         match mount_entry(entry) {
@@ -66,16 +90,15 @@ pub fn mount_system() -> Result<(), Failure> {
             result => result?,
         }
     }
+    make_directories(Path::new("/dev/shm"))?;
+    let size = if config.shm_bytes == 0 { SHM } else { config.shm_bytes };
+    mount_entry(&("/dev/shm", "tmpfs", NOTHING, &format!("mode=1777,size={size}")))?;
     for (target, link) in LINKS {
         match symlink(target, link) {
             // devtmpfs is one for the whole kernel.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             result => result.step(|| format!("link {link}"))?,
         }
-    }
-    for (path, value) in SYSCTLS {
-        // A kernel without them does not need them.
-        let _ = fs::write(path, value);
     }
     for (path, mode) in [("/run", 0o755), ("/tmp", 0o1777)] {
         if fs::DirBuilder::new().mode(mode).create(path).is_ok() {
@@ -84,6 +107,37 @@ pub fn mount_system() -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn mount_own_devices() -> Result<(), Failure> {
+    mount_entry(&("/dev", "tmpfs", MountFlags::NOSUID, "mode=755,size=64m"))?;
+    for (path, major, minor) in NODES {
+        let mode = Mode::from_raw_mode(0o666);
+        mknodat(CWD, path, FileType::CharacterDevice, mode, makedev(major, minor))
+            // Past the umask.
+            .and_then(|()| chmod(path, mode))
+            .step(|| format!("make {path}"))?;
+    }
+    symlink("pts/ptmx", "/dev/ptmx").step(|| "link /dev/ptmx")
+}
+
+/// Makes read-only what lets root change the kernel: see docs/SECURITY.md.
+/// Whoever holds a way in from before keeps it.
+pub fn seal_system() -> Result<(), Failure> {
+    for path in SEALED {
+        match mount_bind(path, path) {
+            // Not every kernel has every one.
+            Err(Errno::NOENT) => continue,
+            result => result.step(|| format!("mount {path} on itself"))?,
+        }
+        make_read_only(path)?;
+    }
+    make_read_only("/sys")
+}
+
+fn make_read_only(path: &str) -> Result<(), Failure> {
+    let flags = MountFlags::BIND | MountFlags::RDONLY | NOTHING;
+    mount_remount(path, flags, "").step(|| format!("make {path} read-only"))
 }
 
 /// Makes the root read-only; what is mounted on it keeps its own flags.

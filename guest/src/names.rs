@@ -52,6 +52,9 @@ fn resolv_conf(config: &InitConfig) -> String {
     for server in &config.nameservers {
         let _ = writeln!(text, "nameserver {server}");
     }
+    if !config.resolver_options.is_empty() {
+        let _ = writeln!(text, "options {}", config.resolver_options.join(" "));
+    }
     text
 }
 
@@ -118,9 +121,11 @@ mod tests {
         assert_eq!(resolv_conf(&config), "");
         config.nameservers = vec!["10.0.2.3".into(), "fe80::1".into()];
         config.search_domains = vec!["a.example".into(), "b.example".into()];
+        config.resolver_options = vec!["ndots:2".into(), "rotate".into()];
         assert_eq!(
             resolv_conf(&config),
-            "search a.example b.example\nnameserver 10.0.2.3\nnameserver fe80::1\n"
+            "search a.example b.example\nnameserver 10.0.2.3\nnameserver fe80::1\n\
+             options ndots:2 rotate\n"
         );
     }
 }

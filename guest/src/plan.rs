@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use mvm_proto::{Process, StartFailureKind};
+use mvm_proto::{NoNewPrivileges, Process, StartFailureKind};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 
@@ -18,6 +18,7 @@ use crate::child::{CStrings, Plan, Step};
 use crate::environment;
 use crate::error::text;
 use crate::lookup::{self, Refusal, gids};
+use crate::privileges::Privileges;
 use crate::users::{self, Credentials};
 
 /// Docker's limit of open files, soft and hard.
@@ -43,6 +44,12 @@ pub fn command(request: &Process, hostname: &str) -> Result<Command, Refusal> {
     let path = environment::get(&environment, b"PATH");
     let program = lookup::as_user(&user, || lookup::program(&name, path, &cwd))??;
     Ok(Command { user, environment, cwd, program, name })
+}
+
+/// Makes a working directory while the root can be written; what is wrong with
+/// it is told when a process starts there.
+pub fn make_working_directory(path: &[u8]) {
+    let _ = working_directory(path);
 }
 
 /// Makes it if it is missing, root's, as Docker does.
@@ -87,17 +94,33 @@ pub fn complete(
         uid: Uid::from_raw(command.user.uid),
         gid: Gid::from_raw(command.user.gid),
         groups: gids(&command.user.groups),
+        privileges: Privileges {
+            capabilities: request.capabilities,
+            no_new: no_new_privileges(request, &command.user),
+        },
     })
 }
 
+fn no_new_privileges(request: &Process, user: &Credentials) -> bool {
+    match request.no_new_privileges.enum_value_or_default() {
+        NoNewPrivileges::UNLESS_ROOT => user.uid != 0,
+        NoNewPrivileges::ALWAYS => true,
+        NoNewPrivileges::NEVER => false,
+    }
+}
+
 fn rlimits(request: &Process) -> Vec<(u32, libc::rlimit)> {
-    let files = libc::rlimit { rlim_cur: OPEN_FILES, rlim_max: OPEN_FILES };
-    let default = (libc::RLIMIT_NOFILE, files);
+    let both = |limit| libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    let defaults = [
+        (libc::RLIMIT_NOFILE, both(OPEN_FILES)),
+        // It counts a user's processes; ours are counted by control group.
+        (libc::RLIMIT_NPROC, both(libc::RLIM_INFINITY)),
+    ];
     let asked = request
         .rlimits
         .iter()
         .map(|limit| (limit.resource, libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard }));
-    std::iter::once(default).chain(asked).collect()
+    defaults.into_iter().chain(asked).collect()
 }
 
 /// What to tell about a child that did not come to its program.

@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind, Terminal};
+use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind, Terminal, capabilities};
 use rustix::fs::Uid;
 use rustix::process::{Pid, WaitStatus};
 use tokio::sync::{oneshot, watch};
@@ -57,6 +58,8 @@ struct Entry {
     terminal: Option<Sizer>,
     ended: watch::Receiver<bool>,
     exit: watch::Receiver<Option<Exit>>,
+    /// The host sent it SIGKILL.
+    killed: Arc<AtomicBool>,
 }
 
 impl Processes {
@@ -92,8 +95,11 @@ impl Processes {
     /// How the process ended, once it has and its output is handed over.
     /// `None` for an unknown ID.
     pub async fn wait(&self, id: &str) -> Option<Exit> {
-        let mut exit = self.entry(id)?.exit;
-        exit.wait_for(Option::is_some).await.ok()?.clone()
+        let Entry { mut exit, killed, .. } = self.entry(id)?;
+        let mut exit = exit.wait_for(Option::is_some).await.ok()?.clone()?;
+        // The same signal, and one of its children may have been too large.
+        exit.oom_killed &= !killed.load(Ordering::Relaxed);
+        Some(exit)
     }
 
     /// Signals the process itself, not what it started, as Docker does. One
@@ -105,7 +111,10 @@ impl Processes {
             return Some(Err(io::Error::other(format!("there is no signal {signal}"))));
         };
         match entry.pid {
-            Some(pid) if !*entry.ended.borrow() => Some(crate::power::kill(pid, signal)),
+            Some(pid) if !*entry.ended.borrow() => {
+                entry.killed.fetch_or(signal == libc::SIGKILL, Ordering::Relaxed);
+                Some(crate::power::kill(pid, signal))
+            }
             _ => Some(Ok(())),
         }
     }
@@ -158,7 +167,8 @@ impl Processes {
         }
         table.starts += 1;
         let start = table.starts;
-        table.entries.insert(id.into(), Entry { start, pid: None, terminal: None, ended, exit });
+        let entry = Entry { start, pid: None, terminal: None, ended, exit, killed: Arc::default() };
+        table.entries.insert(id.into(), entry);
         Ok(start)
     }
 
@@ -182,7 +192,11 @@ impl Processes {
         let leaf = self.leaf(request, start)?;
         let door = leaf.as_ref().map(Leaf::door).transpose()?;
         let ends = stdio.make(request, Uid::from_raw(command.user.uid))?;
-        let starting = child::fork(plan::complete(&command, request, ends, door)?)?;
+        let mut plan = plan::complete(&command, request, ends, door)?;
+        if !self.cgroup.as_ref().is_some_and(Workload::may_make_devices) {
+            plan.privileges.capabilities &= !capabilities::MKNOD;
+        }
+        let starting = child::fork(plan)?;
         // No await between these two: see `Reaper::watch`.
         let pid = starting.pid;
         let status = self.reaper.watch(pid);
@@ -229,17 +243,19 @@ async fn supervise(
 ) {
     let status = status.await.ok();
     ended.send_replace(true);
-    let oom_killed = leaf.as_ref().is_some_and(Leaf::oom_killed);
+    let oom = leaf.as_ref().is_some_and(Leaf::oom_killed);
     for output in outputs {
         let _ = output.await;
     }
     if let Some(leaf) = leaf {
         leaf.remove();
     }
-    exit.send_replace(Some(exit_of(status, oom_killed)));
+    exit.send_replace(Some(exit_of(status, oom)));
 }
 
-fn exit_of(status: Option<WaitStatus>, oom_killed: bool) -> Exit {
+/// `oom`: the kernel killed something of this process for want of memory; that
+/// need not be the process itself.
+fn exit_of(status: Option<WaitStatus>, oom: bool) -> Exit {
     let mut exit = Exit::new();
     let number = |n: Option<i32>| n.and_then(|n| u32::try_from(n).ok());
     let signal = status.and_then(|status| number(status.terminating_signal()));
@@ -247,7 +263,7 @@ fn exit_of(status: Option<WaitStatus>, oom_killed: bool) -> Exit {
     // No status: the reaper is gone, and with it the VM.
     let code = status.and_then(|status| number(status.exit_status())).unwrap_or(255);
     exit.code = signal.map_or(code, |signal| 128 + signal);
-    exit.oom_killed = oom_killed;
+    exit.oom_killed = oom && signal == Some(libc::SIGKILL.unsigned_abs());
     exit
 }
 

@@ -23,6 +23,7 @@ use rustix::mount::{
 
 use crate::error::{Failure, Step};
 use crate::mounts::make_directories;
+use crate::tmpfs::depth;
 
 /// Where the devices are mounted in the initramfs, by their tags.
 const DEVICES: &str = "/s";
@@ -31,10 +32,8 @@ const DEVICES: &str = "/s";
 /// descriptors, in bytes with the header's allowance that the kernel makes.
 const NINE_P_MESSAGE: u32 = 512_000;
 
-/// The workload's volumes on their way into the new root.
-pub struct Volumes(Vec<Volume>);
-
-struct Volume {
+/// A volume of the workload on its way into the new root.
+pub struct Volume {
     target: PathBuf,
     /// `None`: a directory of the VM's own disk.
     tree: Option<Tree>,
@@ -47,7 +46,7 @@ struct Tree {
 }
 
 /// Mounts the devices, in the initramfs.
-pub fn open(shares: &[Share]) -> Result<Volumes, Failure> {
+pub fn open(shares: &[Share]) -> Result<Vec<Volume>, Failure> {
     let mut devices = BTreeMap::new();
     for share in shares.iter().filter(|share| !is_own(share)) {
         // A device is writable if anything on it is.
@@ -57,22 +56,13 @@ pub fn open(shares: &[Share]) -> Result<Volumes, Failure> {
     for (share, read_only) in devices.values() {
         mount_device(share, *read_only)?;
     }
-    let mut volumes = shares.iter().map(Volume::open).collect::<Result<Vec<_>, _>>()?;
+    let volumes = shares.iter().map(Volume::open).collect::<Result<Vec<_>, _>>()?;
     for tag in devices.keys() {
         // The clones hold it.
         let path = Path::new(DEVICES).join(tag);
         unmount(&path, UnmountFlags::DETACH).step(|| format!("let go of the share {tag}"))?;
     }
-    // Those above others first, whatever their order on the command line.
-    volumes.sort_by_key(|volume| volume.target.components().count());
-    Ok(Volumes(volumes))
-}
-
-impl Volumes {
-    /// Puts them where the workload wants them, in the new root.
-    pub fn attach(self) -> Result<(), Failure> {
-        self.0.iter().try_for_each(Volume::attach)
-    }
+    Ok(volumes)
 }
 
 fn is_own(share: &Share) -> bool {
@@ -82,10 +72,14 @@ fn is_own(share: &Share) -> bool {
 fn mount_device(share: &Share, read_only: bool) -> Result<(), Failure> {
     let step = || format!("mount the share {}", share.tag);
     let (kind, options) = match share.kind.enum_value_or_default() {
-        // mmap: close-to-open consistency with the host, and writable shared
-        // mappings, which databases need and cache=none refuses.
         Kind::NINE_P => {
-            ("9p", format!("trans=virtio,version=9p2000.L,msize={NINE_P_MESSAGE},cache=mmap"))
+            // mmap: close-to-open consistency with the host, and writable shared
+            // mappings, which databases need and none refuses. But what is
+            // known of a file is forgotten with its name, which a file that is
+            // mounted keeps: there the host's changes would never be seen.
+            let cache = if share.file { "none" } else { "mmap" };
+            let options = "trans=virtio,version=9p2000.L";
+            ("9p", format!("{options},msize={NINE_P_MESSAGE},cache={cache}"))
         }
         Kind::VIRTIO_FS => ("virtiofs", String::new()),
         Kind::OWN_DISK => return Ok(()),
@@ -131,7 +125,13 @@ impl Volume {
         Ok(Self { target, tree: Some(Tree { mount, is_directory }) })
     }
 
-    fn attach(&self) -> Result<(), Failure> {
+    /// How deep its target is: see `tmpfs::depth`.
+    pub fn depth(&self) -> usize {
+        depth(self.target.as_os_str().as_bytes())
+    }
+
+    /// Puts it where the workload wants it, in the new root.
+    pub fn attach(&self) -> Result<(), Failure> {
         let target = &*self.target;
         let step = || format!("mount a volume at {}", target.display());
         let Some(tree) = &self.tree else {

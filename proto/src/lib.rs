@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What host and guest agree on: messages, constants, the handshake and the
-//! multiplexer of the one byte stream between them, and who a user is. It knows
-//! no hypervisor and opens no file or socket.
+//! multiplexer of the one byte stream between them, who a user is and what a
+//! capability. It knows no hypervisor and opens no file or socket.
 
+pub mod capabilities;
 pub mod hello;
 pub mod mux;
 pub mod users;
@@ -14,6 +15,7 @@ mod generated {
 
 pub use generated::agent::*;
 pub use generated::agent_ttrpc::{Agent, AgentClient, create_agent};
+pub use process::NoNewPrivileges;
 pub use protobuf::{EnumOrUnknown, MessageField};
 pub use share::Kind as ShareKind;
 pub use start_failure::Kind as StartFailureKind;

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm create`, and the flags that it shares with `mvm run`.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::limits::{self, LimitArgs};
+use super::volumes::VolumeArgs;
 use super::{platform, values};
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{self, PullPolicy, Source};
 use crate::pipeline;
 use crate::rootfs::upper;
-use crate::spec::{DEFAULT_MEMORY_MIB, Limits, Network, RunSpec, StopTimeout, VmSpec, signal};
+use crate::spec::{DEFAULT_MEMORY_MIB, Network, RunSpec, StopTimeout, VmSpec, signal};
 use crate::state::{Dirs, validate_name};
 use crate::sys;
 
@@ -38,6 +39,9 @@ pub struct CreateArgs {
     /// Pass stdin to the command
     #[arg(short, long)]
     pub interactive: bool,
+    /// Give the command a terminal
+    #[arg(short, long)]
+    pub tty: bool,
     /// Write the VM's ID to a file
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
@@ -47,9 +51,8 @@ pub struct CreateArgs {
     /// Set a variable; with no value, to what it is here
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<OsString>,
-    /// Share a directory: -v /on/host:/in/vm[:ro]
-    #[arg(short, long, value_name = "SOURCE:TARGET[:ro]")]
-    volume: Vec<OsString>,
+    #[command(flatten)]
+    volumes: VolumeArgs,
     /// Working directory in the VM
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -106,6 +109,8 @@ pub struct CreateArgs {
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -176,6 +181,11 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
     let (image, command) = args.image_and_command()?;
     let arguments = command.iter().map(|word| sys::os_bytes(word)).collect();
     let source = source(&image, &args)?;
+    let mounts = args.volumes.mounts()?;
+    let limits = args.limits.limits(&mounts)?;
+    // -e wins over a file.
+    let mut env = limits::env_files(&args.limits.env_file)?;
+    env.extend(environment(&args.env)?);
     Ok(RunSpec {
         image,
         source,
@@ -184,15 +194,15 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
         name: args.name.unwrap_or_default(),
         cidfile: args.cidfile,
         auto_remove: args.rm,
-        labels: BTreeMap::new(),
+        labels: args.limits.labels()?,
         vm: VmSpec {
             arguments,
             entrypoint: args.entrypoint.map(|word| sys::os_bytes(&word)),
-            env: environment(&args.env)?,
+            env,
             workdir: args.workdir.map(absolute_workdir).transpose()?,
             user: args.user,
             hostname: args.hostname,
-            volumes: args.volume.iter().map(|v| values::volume(v)).collect::<Result<_>>()?,
+            volumes: mounts.volumes,
             network: match args.network {
                 NetworkArg::None => Network::None,
                 NetworkArg::User => Network::User,
@@ -201,9 +211,11 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             cpu_milli: args.cpus,
             disk_mib: args.disk,
             stdin: args.interactive,
+            stdin_once: args.interactive,
+            tty: args.tty,
             stop_signal: args.stop_signal,
             stop_timeout: args.stop_timeout,
-            limits: Limits::default(),
+            limits,
             kernel: args.kernel.map(absolute).transpose()?,
             boot_window: args.boot_timeout,
             backend: args.backend,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: flags become typed requests here and nowhere else.
 
+mod attach;
+mod attachment;
 mod create;
 mod doctor;
 mod filter;
@@ -11,6 +13,7 @@ mod image_verify;
 mod images;
 mod inspect;
 mod kill;
+mod limits;
 mod load;
 mod login;
 mod logout;
@@ -35,6 +38,7 @@ mod system_df;
 mod tag;
 mod values;
 mod vm_document;
+mod volumes;
 mod wait;
 mod when;
 
@@ -116,6 +120,7 @@ commands! {
     "ps" => Ps(ps::PsArgs),
     "logs" => Logs(logs::LogsArgs),
     "rename" => Rename(rename::RenameArgs),
+    "attach" => Attach(attach::AttachArgs),
     "stop" => Stop(stop::StopArgs),
     "kill" => Kill(kill::KillArgs),
     "wait" => Wait(wait::WaitArgs),
@@ -193,6 +198,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Logs(args) => plain(on_runtime(logs::run(&dirs, args))),
         Command::Rename(args) => plain(rename::run(&dirs, &args)),
+        Command::Attach(args) => plain(on_runtime(attach::run(&dirs, args))),
         Command::Kill(args) => plain(on_runtime(kill::run(&dirs, args))),
         Command::Wait(args) => plain(on_runtime(wait::run(&dirs, args))),
         Command::Inspect(args) => plain(inspect::run(&dirs, &args)),

@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::format;
+use super::{format, volumes};
+use crate::logs;
 use crate::spec::{Blueprint, StopTimeout, signal};
 use crate::state::{Found, Phase, Record};
 
@@ -26,11 +27,11 @@ pub fn document(found: &Found, blueprint: Option<&Blueprint>) -> Value {
         "Args": args,
         "State": state(found),
         "Image": record.image.id,
-        "LogPath": directory.join("stdout.log"),
+        "LogPath": logs::newest(&directory).unwrap_or_default(),
         "Name": format!("/{}", record.name),
         "RestartCount": 0,
         "Platform": "linux",
-        "Mounts": mounts(blueprint),
+        "Mounts": volumes::document(blueprint.map_or(&[], |blueprint| &blueprint.spec.volumes)),
         "HostConfig": host_config(record, blueprint),
         "Config": config(record, blueprint),
         "Mvm": {
@@ -67,20 +68,6 @@ fn state(found: &Found) -> Value {
     })
 }
 
-fn mounts(blueprint: Option<&Blueprint>) -> Vec<Value> {
-    let volumes = blueprint.map(|blueprint| blueprint.spec.volumes.as_slice()).unwrap_or_default();
-    let mount = |volume: &crate::spec::Volume| {
-        json!({
-            "Type": "bind",
-            "Source": volume.source,
-            "Destination": text(&volume.target),
-            "Mode": if volume.read_only { "ro" } else { "" },
-            "RW": !volume.read_only,
-        })
-    };
-    volumes.iter().map(mount).collect()
-}
-
 fn host_config(record: &Record, blueprint: Option<&Blueprint>) -> Value {
     let mut config = json!({
         "AutoRemove": record.auto_remove,
@@ -89,12 +76,8 @@ fn host_config(record: &Record, blueprint: Option<&Blueprint>) -> Value {
     });
     if let Some(blueprint) = blueprint {
         let spec = &blueprint.spec;
-        let bind = |volume: &crate::spec::Volume| {
-            let mode = if volume.read_only { ":ro" } else { "" };
-            format!("{}:{}{mode}", volume.source.display(), text(&volume.target))
-        };
         config["NanoCpus"] = json!(u64::from(spec.cpu_milli) * 1_000_000);
-        config["Binds"] = json!(spec.volumes.iter().map(bind).collect::<Vec<_>>());
+        config["Binds"] = volumes::binds(&spec.volumes);
     }
     config
 }

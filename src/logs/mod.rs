@@ -16,7 +16,7 @@ mod writer;
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use limits::Limits;
 pub use lines::{Line, Lines, Piece};
@@ -77,6 +77,12 @@ impl Header {
 
 fn file_name(position: u64) -> String {
     format!("output-{position}.log")
+}
+
+/// The file that output is written to now; none while there was no output.
+pub fn newest(directory: &Path) -> Option<PathBuf> {
+    let position = files(directory).ok()?.pop()?;
+    Some(directory.join(file_name(position)))
 }
 
 /// Positions of the files that there are, oldest first.

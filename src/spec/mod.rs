@@ -6,22 +6,28 @@ mod blueprint;
 pub mod bytes;
 mod limits;
 pub mod signal;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mvm_proto::Process;
+use mvm_proto::{MessageField, Process, Terminal};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Failure, Result};
+use crate::error::{CANNOT_INVOKE, Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{ImageConfig, Platform, PullPolicy, Source};
 pub use blueprint::Blueprint;
-pub use limits::Limits;
+pub use limits::{ALL, ExtraHost, HOST_GATEWAY, Limits, Tmpfs, Ulimit};
+pub use volumes::{Volume, VolumeSource};
 
 /// RAM of a VM when nothing else is said.
 pub const DEFAULT_MEMORY_MIB: u64 = 512;
+
+/// More than any command line of Linux can have: three quarters of 8 MiB, or
+/// less, are for it (execve(2)); and the message to the guest has 4 MiB.
+const MAX_EXEC_BYTES: usize = 3 << 20;
 
 /// One `run` or `create`.
 #[derive(Clone, Debug)]
@@ -65,6 +71,12 @@ pub struct VmSpec {
     pub disk_mib: u64,
     /// The workload's stdin is open.
     pub stdin: bool,
+    /// It ends with that of the first command that is attached to it.
+    #[serde(default)]
+    pub stdin_once: bool,
+    /// The workload has a terminal.
+    #[serde(default)]
+    pub tty: bool,
     /// What `stop` sends first, in place of what the image says.
     pub stop_signal: Option<u32>,
     pub stop_timeout: Option<StopTimeout>,
@@ -95,15 +107,6 @@ impl StopTimeout {
             Self::Never => u64::MAX,
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volume {
-    /// Absolute, a directory that exists.
-    pub source: PathBuf,
-    #[serde(with = "bytes")]
-    pub target: Vec<u8>,
-    pub read_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,20 +161,38 @@ impl VmSpec {
         self.stop_signal.or_else(|| signal::parse(&image.stop_signal).ok()).unwrap_or(signal::TERM)
     }
 
-    /// The workload, without the streams that the monitor adds.
+    /// The workload, without the streams that the monitor adds; its terminal
+    /// has no size yet.
     pub fn process(&self, image: &ImageConfig) -> Result<Process> {
         let mut env: Vec<Vec<u8>> = image.env.iter().map(|e| e.clone().into_bytes()).collect();
         env.extend(self.env.iter().cloned());
         let whole_cpus = self.cpu_milli.is_multiple_of(1000);
-        Ok(Process {
+        let mut process = Process {
             args: self.command(image)?,
             env,
             cwd: self.workdir.as_ref().unwrap_or(&image.working_dir).clone().into_bytes(),
             user: self.user.as_ref().unwrap_or(&image.user).clone(),
             cpu_milli: if whole_cpus { 0 } else { self.cpu_milli },
+            terminal: MessageField::from_option(self.tty.then(Terminal::new)),
             ..Default::default()
-        })
+        };
+        self.limits.apply_to_process(&mut process);
+        check_size(&process)?;
+        Ok(process)
     }
+}
+
+/// What no stack in the guest holds is not sent there; the kernel of the guest
+/// tells about what is smaller and too large.
+fn check_size(process: &Process) -> Result<()> {
+    let bytes: usize = process.args.iter().chain(&process.env).map(|text| text.len() + 1).sum();
+    if bytes <= MAX_EXEC_BYTES {
+        return Ok(());
+    }
+    let message = format!("argument list too long: arguments and environment have {bytes} bytes");
+    Err(Failure::new(message)
+        .status(CANNOT_INVOKE)
+        .hint("2 MiB is what a command takes; put the rest into a file, and share that with -v"))
 }
 
 #[cfg(test)]
@@ -206,6 +227,8 @@ pub mod tests {
             cpu_milli: 1000,
             disk_mib: 1024,
             stdin: false,
+            stdin_once: false,
+            tty: false,
             stop_signal: None,
             stop_timeout: None,
             limits: Limits::default(),

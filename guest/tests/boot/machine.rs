@@ -12,7 +12,7 @@ use mvm_proto::hello::{Nonce, greet};
 use mvm_proto::{
     AgentClient, CHANNEL_ARGUMENT, Configured, Exit, InitConfig, Layer, MessageField,
     NONCE_ARGUMENT, Network, Process, RootFs, SERIAL_PORT_NAME, ShutdownRequest, Started,
-    WaitRequest, mux,
+    WaitRequest, capabilities, mux,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
@@ -308,6 +308,7 @@ pub fn deadline() -> context::Context {
 pub fn command(words: &[&str]) -> Process {
     let mut process = Process::new();
     process.args = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    process.capabilities = capabilities::DEFAULT;
     process
 }
 

@@ -254,7 +254,13 @@ async fn signals_and_orphans(vm: &mut Machine) {
     }
     let limit = vm.shell("cat /sys/fs/cgroup/workload/cpu.max").await;
     assert_eq!(limit.text(), "50000 100000\n");
-    vm.shell("echo max > /sys/fs/cgroup/workload/cpu.max").await;
+    // Nobody in there can lift it.
+    let lifted = vm.shell("echo max > /sys/fs/cgroup/workload/cpu.max").await;
+    assert_eq!(lifted.exit.code, 1);
+    sleep.args = vec![b"true".into()];
+    sleep.cpu_milli = 64_000;
+    vm.start(&sleep).await;
+    assert_eq!(vm.wait(MAIN_PROCESS).await.code, 0);
     let output = vm.shell("kill -9 $$").await;
     assert_eq!((output.exit.code, output.exit.signal), (137, 9));
     vm.shell("for i in 1 2 3; do (sleep 0.1 &) ; done; sleep 0.5").await;
