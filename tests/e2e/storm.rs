@@ -70,7 +70,9 @@ impl Storm {
             killed(&format!("{}, killed", vmm())),
             self.done.len()
         );
-        self.home.mvm(["rm", "-f"]).args(self.existing()).run().status(0);
+        for name in self.existing() {
+            self.home.mvm(["rm", "-f", &name]).run().status(0);
+        }
         self.is_accounted_for();
         self.home.mvm(["ps", "-aq"]).run().status(0).stdout("");
         self.home.mvm(["system", "check"]).run().status(0);

@@ -59,7 +59,7 @@ fn ps_shows_what_is_asked_for_as_docker_does() {
         (1, 23, "Created", "new"),
         (0, 24, "Exited (137) 2 hours ago", "old"),
     ] {
-        let command = "\"sh -c sleep 1000; …\"";
+        let command = "\"sh -c sleep 1000; e…\"";
         let ago = format!("{hours} hours ago");
         lines += &format!("{:<15}{command:<25}{ago:<15}{status:<27}{name}\n", short(at));
     }
