@@ -14,6 +14,7 @@ mod support;
 mod backend;
 mod crash;
 mod disk;
+mod docker;
 mod exit;
 mod faithful;
 mod guest;
