@@ -20,6 +20,7 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod limits;
 mod network;
 mod options;
 mod package;
