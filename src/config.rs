@@ -13,6 +13,7 @@ use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{Limits, PullOptions, Registries, RegistryTable};
 use crate::state::Dirs;
+use crate::terminal::DetachKeys;
 
 /// A file that is larger is none of ours.
 const MAX_BYTES: u64 = 1 << 20;
@@ -22,6 +23,9 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Config {
     /// As `--backend`.
     pub backend: Option<BackendName>,
+    /// As `--detach-keys`.
+    #[serde(rename = "detach-keys")]
+    pub detach_keys: Option<DetachKeys>,
     /// What an image may ask for.
     #[serde(default)]
     pub images: ImageLimits,
@@ -76,6 +80,7 @@ impl Config {
         let failed = |why: String| {
             Failure::cannot(format!("use {}", path.display()), why.trim_end()).hint(
                 "correct it or remove it; it knows: backend = \"auto\", \"libkrun\" or \"qemu\", \
+                 detach-keys = \"ctrl-p,ctrl-q\", \
                  [images] with max-layer-gib and max-layer-entries, and [registries.\"HOST\"] \
                  with insecure, ca, mirrors and blocked",
             )
@@ -110,6 +115,7 @@ mod tests {
             "[images]\nmax-layer-gib = -1",
             "[registries.x]\ninsecur = true",
             "backend = \"vmware\"",
+            "detach-keys = \"ctrl-\"",
             "backends = 1",
             "backend",
             "\u{0}",

@@ -11,6 +11,7 @@ pub mod hypervisor;
 pub mod image;
 pub mod initramfs;
 pub mod kernel;
+pub mod logs;
 pub mod monitor;
 pub mod net;
 pub mod pipeline;
@@ -19,6 +20,7 @@ pub mod rootfs;
 pub mod spec;
 pub mod state;
 pub mod sys;
+pub mod terminal;
 
 #[cfg(test)]
 #[path = "../tests/support/skip.rs"]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mvm_proto::{
-    Agent, Configured, Empty, Exit, InitConfig, Process, ShutdownRequest, SignalRequest,
-    StartFailure, Started, WaitRequest,
+    Agent, Configured, Empty, Exit, InitConfig, Process, ResizeRequest, ShutdownRequest,
+    SignalRequest, StartFailure, Started, WaitRequest,
 };
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use ttrpc::r#async::TtrpcContext;
@@ -18,6 +18,7 @@ use crate::cgroup::Workload;
 use crate::error::{Failure, Step};
 use crate::process::{Processes, Start};
 use crate::reaper::Reaper;
+use crate::shares::{self, Volume};
 use crate::streams::Streams;
 use crate::tmpfs::{depth, mount_tmpfs};
 use crate::{mounts, names, network, plan, power, root, sysctl};
@@ -55,6 +56,7 @@ impl Service {
     fn build(&self, config: &InitConfig) -> Result<Machine, Failure> {
         set_clock(config.wall_clock_ns)?;
         let disks = config.root.as_ref().unwrap_or_default();
+        let volumes = shares::open(&config.shares)?;
         let upper = root::enter(disks)?;
         mounts::mount_system(config)?;
         let cgroup = Workload::create(config)?;
@@ -62,7 +64,7 @@ impl Service {
         // Some are of the interface.
         sysctl::configure(&config.sysctls)?;
         names::configure(config)?;
-        mount_asked(config)?;
+        mount_asked(config, &volumes)?;
         if disks.read_only {
             plan::make_working_directory(&config.cwd);
             mounts::seal_root()?;
@@ -108,7 +110,7 @@ impl Agent for Service {
         let mut answer = Started::new();
         answer.started_ms = uptime_ms();
         match started.map_err(|e| status(Code::INVALID_ARGUMENT, e))? {
-            Start::Started(pid) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
+            Start::Started(pid, _) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
             Start::Refused(refusal) => {
                 let mut failure = StartFailure::new();
                 failure.kind = refusal.kind.into();
@@ -133,6 +135,15 @@ impl Agent for Service {
         Ok(Empty::new())
     }
 
+    async fn resize(&self, _: &TtrpcContext, request: ResizeRequest) -> ttrpc::Result<Empty> {
+        self.machine()?
+            .processes
+            .resize(&request.id, request.terminal.get_or_default())
+            .ok_or_else(|| unknown(&request.id))?
+            .map_err(|e| status(Code::INTERNAL, e))?;
+        Ok(Empty::new())
+    }
+
     async fn shutdown(&self, _: &TtrpcContext, request: ShutdownRequest) -> ttrpc::Result<Empty> {
         let grace = Duration::from_millis(request.grace_ms.into());
         let machine = self.machine.get();
@@ -143,16 +154,15 @@ impl Agent for Service {
 }
 
 /// Shares and file systems in memory, the deeper over the shallower.
-fn mount_asked(config: &InitConfig) -> Result<(), Failure> {
+fn mount_asked(config: &InitConfig, volumes: &[Volume]) -> Result<(), Failure> {
     type Mounting<'a> = (usize, Box<dyn Fn() -> Result<(), Failure> + 'a>);
-    let shares = config.shares.iter().map(|share| -> Mounting {
-        (depth(&share.target), Box::new(|| mounts::mount_share(share)))
-    });
+    let volumes =
+        volumes.iter().map(|volume| -> Mounting { (volume.depth(), Box::new(|| volume.attach())) });
     let tmpfs = config
         .tmpfs
         .iter()
         .map(|tmpfs| -> Mounting { (depth(&tmpfs.target), Box::new(|| mount_tmpfs(tmpfs))) });
-    let mut all: Vec<Mounting> = shares.chain(tmpfs).collect();
+    let mut all: Vec<Mounting> = volumes.chain(tmpfs).collect();
     all.sort_by_key(|(depth, _)| *depth);
     all.iter().try_for_each(|(_, mount)| mount())
 }

@@ -27,6 +27,8 @@ pub struct Plan {
     pub environment: CStrings,
     pub cwd: CString,
     pub stdio: [OwnedFd; 3],
+    /// They are a terminal, which is to control the process.
+    pub terminal: bool,
     /// See `cgroup::Leaf::door`.
     pub cgroup: Option<OwnedFd>,
     pub rlimits: Vec<(u32, libc::rlimit)>,
@@ -151,6 +153,9 @@ fn become_program(plan: &Plan) -> Result<std::convert::Infallible, (Step, Errno)
         if unsafe { libc::dup2(source.as_raw_fd(), target) } < 0 {
             return Err((Step::Stdio, last_errno()));
         }
+    }
+    if plan.terminal {
+        process::ioctl_tiocsctty(rustix::stdio::stdin()).map_err(|e| (Step::Stdio, e))?;
     }
     // As runc: with root's rights first, then with the user's (a share may
     // refuse root).

@@ -5,17 +5,22 @@
 /// Docker's own, for images that set none.
 pub const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Later entries win; PATH and HOSTNAME are added if missing, HOME also if
-/// empty.
-pub fn complete(entries: &[Vec<u8>], home: &[u8], hostname: &[u8]) -> Vec<Vec<u8>> {
-    let mut complete: Vec<Vec<u8>> = Vec::with_capacity(entries.len() + 3);
+/// Docker's word on what every terminal can do.
+const TERM: &[u8] = b"xterm";
+
+/// Later entries win; PATH and HOSTNAME are added if missing, on a terminal
+/// TERM too, HOME also if empty.
+pub fn complete(entries: &[Vec<u8>], home: &[u8], hostname: &[u8], terminal: bool) -> Vec<Vec<u8>> {
+    let mut complete: Vec<Vec<u8>> = Vec::with_capacity(entries.len() + 4);
     for entry in entries {
         match complete.iter_mut().find(|earlier| name(earlier) == name(entry)) {
             Some(earlier) => earlier.clone_from(entry),
             None => complete.push(entry.clone()),
         }
     }
-    for (key, value) in [(&b"PATH"[..], DEFAULT_PATH), (b"HOSTNAME", hostname)] {
+    let term = terminal.then_some((&b"TERM"[..], TERM));
+    let always = [(&b"PATH"[..], DEFAULT_PATH), (b"HOSTNAME", hostname)];
+    for (key, value) in always.into_iter().chain(term) {
         if get(&complete, key).is_none() {
             complete.push([key, b"=", value].concat());
         }
@@ -42,7 +47,7 @@ mod tests {
 
     fn complete_text(entries: &[&str]) -> Vec<String> {
         let entries: Vec<_> = entries.iter().map(|e| e.as_bytes().to_vec()).collect();
-        complete(&entries, b"/root", b"box")
+        complete(&entries, b"/root", b"box", false)
             .into_iter()
             .map(|entry| String::from_utf8(entry).unwrap())
             .collect()
@@ -55,6 +60,17 @@ mod tests {
         let own = ["PATH=", "HOSTNAME=", "HOME=/h"];
         assert_eq!(complete_text(&own), own);
         assert_eq!(complete_text(&["HOME=", "PATH=/b", "HOSTNAME=x"])[2], "HOME=/root");
+    }
+
+    #[test]
+    fn a_terminal_has_a_name() {
+        let term = |entries: &[Vec<u8>]| {
+            let all = complete(entries, b"/", b"box", true);
+            get(&all, b"TERM").map(<[u8]>::to_vec)
+        };
+        assert_eq!(term(&[]).as_deref(), Some(TERM));
+        assert_eq!(term(&[b"TERM=vt100".to_vec()]).as_deref(), Some(&b"vt100"[..]));
+        assert_eq!(term(&[b"TERM=".to_vec()]).as_deref(), Some(&b""[..]));
     }
 
     #[test]

@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is mounted inside the new root: the kernel's file systems, /dev and the
-//! host's shares. Called after the change of root, so that no link of the
-//! image leads out of it.
+//! What is mounted inside the new root: the kernel's file systems, and /dev.
+//! Called after the change of root, so that no link of the image leads out of it.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
-use mvm_proto::share::Kind;
-use mvm_proto::{InitConfig, Share};
+use mvm_proto::InitConfig;
 use rustix::fs::{CWD, FileType, Mode, chmod, makedev, mknodat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
@@ -72,10 +69,6 @@ const LINKS: [(&str, &str); 5] = [
     ("/proc/self/fd/2", "/dev/stderr"),
     ("/proc/kcore", "/dev/core"),
 ];
-
-/// The most that 9p over virtio carries in a message: 125 pages of its 128
-/// descriptors, in bytes with the header's allowance that the kernel makes.
-const NINE_P_MESSAGE: u32 = 512_000;
 
 /// For the initramfs, before there is a host to complain to.
 pub fn mount_early() -> Result<(), Failure> {
@@ -167,29 +160,6 @@ fn make_read_only(path: &str) -> Result<(), Failure> {
 /// Makes the root read-only; what is mounted on it keeps its own flags.
 pub fn seal_root() -> Result<(), Failure> {
     mount_remount("/", MountFlags::BIND | MountFlags::RDONLY, "").step(|| "make the root read-only")
-}
-
-pub fn mount_share(share: &Share) -> Result<(), Failure> {
-    let target = Path::new(OsStr::from_bytes(&share.target));
-    let step = || format!("mount share {} at {}", share.tag, target.display());
-    if !target.is_absolute() {
-        return Err(Failure::invalid(step(), "the target is not an absolute path"));
-    }
-    make_directories(target)?;
-    let (kind, options) = match share.kind.enum_value_or_default() {
-        // mmap: close-to-open consistency with the host, and writable shared
-        // mappings, which databases need and cache=none refuses.
-        Kind::NINE_P => {
-            ("9p", format!("trans=virtio,version=9p2000.L,msize={NINE_P_MESSAGE},cache=mmap"))
-        }
-        Kind::VIRTIO_FS => ("virtiofs", String::new()),
-    };
-    let mut flags = MountFlags::NODEV;
-    if share.read_only {
-        flags |= MountFlags::RDONLY;
-    }
-    let options = CString::new(options).step(step)?;
-    mount(&share.tag, target, kind, flags, options.as_c_str()).step(step)
 }
 
 fn mount_entry((target, kind, flags, options): &Entry) -> Result<(), Failure> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From a request to everything a child needs: user, environment, working
-//! directory, program, pipes and limits, looked up in the image's own files.
+//! directory, program and limits, looked up in the image's own files.
 
 use std::ffi::{CString, OsStr};
 use std::fs;
@@ -10,19 +10,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use mvm_proto::mux::Stream;
 use mvm_proto::{NoNewPrivileges, Process, StartFailureKind};
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
-use tokio::io::AsyncWriteExt;
-use tokio::net::unix::pipe;
 
 use crate::child::{CStrings, Plan, Step};
 use crate::environment;
 use crate::error::text;
 use crate::lookup::{self, Refusal, gids};
 use crate::privileges::Privileges;
-use crate::streams::{Streams, input_pipe, output_pipe};
 use crate::users::{self, Credentials};
 
 /// Docker's limit of open files, soft and hard.
@@ -42,7 +38,8 @@ pub fn command(request: &Process, hostname: &str) -> Result<Command, Refusal> {
     let name = request.args.first().ok_or_else(|| io::Error::other("no command"))?.clone();
     let user = users::resolve(&request.user, &request.additional_groups)
         .map_err(|e| Refusal::new(StartFailureKind::BAD_USER, e.to_string()))?;
-    let environment = environment::complete(&request.env, &user.home, hostname.as_bytes());
+    let (hostname, terminal) = (hostname.as_bytes(), request.terminal.is_some());
+    let environment = environment::complete(&request.env, &user.home, hostname, terminal);
     let cwd = working_directory(&request.cwd)?;
     let path = environment::get(&environment, b"PATH");
     let program = lookup::as_user(&user, || lookup::program(&name, path, &cwd))??;
@@ -91,6 +88,7 @@ pub fn complete(
         environment: CStrings::new(command.environment.iter().cloned())?,
         cwd: c_string(&command.cwd)?,
         stdio,
+        terminal: request.terminal.is_some(),
         cgroup,
         rlimits: rlimits(request),
         uid: Uid::from_raw(command.user.uid),
@@ -142,70 +140,4 @@ pub fn explain(command: &Command, step: Step, errno: Errno) -> Refusal {
             Refusal::new(StartFailureKind::INTERNAL, message.to_lowercase())
         }
     }
-}
-
-/// The streams of a process, then with our ends of the pipes.
-#[derive(Default)]
-pub struct Stdio {
-    streams: [Option<Stream>; 3],
-    pub input: Option<(Stream, pipe::Sender)>,
-    pub outputs: Vec<(Stream, pipe::Receiver)>,
-}
-
-impl Stdio {
-    /// Takes the streams that the request names.
-    pub async fn claim(request: &Process, streams: &Streams) -> io::Result<Self> {
-        let mut stdio = Self::default();
-        let ids = [request.stdin, request.stdout, request.stderr];
-        for (slot, id) in stdio.streams.iter_mut().zip(ids) {
-            if id != 0 {
-                *slot = Some(streams.claim(id).await?);
-            }
-        }
-        Ok(stdio)
-    }
-
-    /// Makes the pipes, whose other ends are stdin, stdout and stderr of the
-    /// process; /dev/null where there is no stream.
-    pub fn pipes(&mut self, owner: Uid) -> io::Result<[OwnedFd; 3]> {
-        let [input, output, errors] = std::mem::take(&mut self.streams);
-        let stdin = match input {
-            Some(stream) => {
-                let (end, pipe) = input_pipe()?;
-                self.input = Some((stream, pipe));
-                own(end, owner)?
-            }
-            None => null()?,
-        };
-        Ok([stdin, self.output(output, owner)?, self.output(errors, owner)?])
-    }
-
-    fn output(&mut self, stream: Option<Stream>, owner: Uid) -> io::Result<OwnedFd> {
-        let Some(stream) = stream else { return null() };
-        let (end, pipe) = output_pipe()?;
-        self.outputs.push((stream, pipe));
-        own(end, owner)
-    }
-
-    /// Ends the streams of a process that never was: input is reset, as
-    /// `copy_in` does, output has no bytes.
-    pub async fn end(mut self) {
-        let unused = self.streams.iter_mut().skip(1).filter_map(Option::take);
-        let outputs = self.outputs.drain(..).map(|(stream, _)| stream);
-        for mut stream in unused.chain(outputs) {
-            // The host may have gone.
-            let _ = stream.shutdown().await;
-        }
-    }
-}
-
-/// So that a user may open its /dev/stdout again; runc does the same.
-fn own(end: OwnedFd, owner: Uid) -> io::Result<OwnedFd> {
-    rustix::fs::fchown(&end, Some(owner), None)?;
-    Ok(end)
-}
-
-fn null() -> io::Result<OwnedFd> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY;
-    Ok(rustix::fs::open("/dev/null", flags, Mode::empty())?)
 }

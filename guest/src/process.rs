@@ -7,7 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind, capabilities};
+use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind, Terminal, capabilities};
 use rustix::fs::Uid;
 use rustix::process::{Pid, WaitStatus};
 use tokio::sync::{oneshot, watch};
@@ -16,9 +16,11 @@ use tokio::task::JoinHandle;
 use crate::cgroup::{Leaf, Workload};
 use crate::child::{self, LAST_SIGNAL};
 use crate::lookup::Refusal;
-use crate::plan::{self, Stdio};
+use crate::plan;
 use crate::reaper::Reaper;
-use crate::streams::{Streams, copy_in, copy_out};
+use crate::stdio::Stdio;
+use crate::streams::Streams;
+use crate::terminal::Sizer;
 
 /// Known at once, ended ones included.
 const MAX_PROCESSES: usize = 1024;
@@ -28,7 +30,7 @@ const MAX_ID: usize = 64;
 
 /// What came of a request to start.
 pub enum Start {
-    Started(Pid),
+    Started(Pid, Option<Sizer>),
     Refused(Refusal),
 }
 
@@ -53,6 +55,7 @@ struct Entry {
     start: u64,
     /// `None` until the exec.
     pid: Option<Pid>,
+    terminal: Option<Sizer>,
     ended: watch::Receiver<bool>,
     exit: watch::Receiver<Option<Exit>>,
     /// The host sent it SIGKILL.
@@ -78,9 +81,10 @@ impl Processes {
         let outcome = self.launch(&request, start, ended, ended_sender, exit_sender).await;
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         match &outcome {
-            Ok(Start::Started(pid)) => {
+            Ok(Start::Started(pid, terminal)) => {
                 if let Some(entry) = table.entries.get_mut(&request.id) {
                     entry.pid = Some(*pid);
+                    entry.terminal.clone_from(terminal);
                 }
             }
             _ => drop(table.entries.remove(&request.id)),
@@ -113,6 +117,12 @@ impl Processes {
             }
             _ => Some(Ok(())),
         }
+    }
+
+    /// Sets the size of a process's terminal. `None` for an unknown ID.
+    pub fn resize(&self, id: &str, size: &Terminal) -> Option<io::Result<()>> {
+        let terminal = self.entry(id)?.terminal;
+        Some(terminal.map_or(Ok(()), |terminal| terminal.set(size)))
     }
 
     /// Returns when every process known now has ended and its output is
@@ -157,9 +167,8 @@ impl Processes {
         }
         table.starts += 1;
         let start = table.starts;
-        table
-            .entries
-            .insert(id.into(), Entry { start, pid: None, ended, exit, killed: Arc::default() });
+        let entry = Entry { start, pid: None, terminal: None, ended, exit, killed: Arc::default() };
+        table.entries.insert(id.into(), entry);
         Ok(start)
     }
 
@@ -182,7 +191,7 @@ impl Processes {
         };
         let leaf = self.leaf(request, start)?;
         let door = leaf.as_ref().map(Leaf::door).transpose()?;
-        let ends = stdio.pipes(Uid::from_raw(command.user.uid))?;
+        let ends = stdio.make(request, Uid::from_raw(command.user.uid))?;
         let mut plan = plan::complete(&command, request, ends, door)?;
         if !self.cgroup.as_ref().is_some_and(Workload::may_make_devices) {
             plan.privileges.capabilities &= !capabilities::MKNOD;
@@ -199,15 +208,10 @@ impl Processes {
             }
             return Ok(Start::Refused(plan::explain(&command, step, errno)));
         }
-        let mut outputs = Vec::new();
-        if let Some((stream, pipe)) = stdio.input.take() {
-            tokio::spawn(copy_in(stream, pipe, ended.clone()));
-        }
-        for (stream, pipe) in stdio.outputs.drain(..) {
-            outputs.push(tokio::spawn(copy_out(pipe, stream, ended.clone())));
-        }
+        let terminal = stdio.sizer();
+        let outputs = stdio.start(&ended);
         tokio::spawn(supervise(status, outputs, leaf, ended_sender, exit_sender));
-        Ok(Start::Started(pid))
+        Ok(Start::Started(pid, terminal))
     }
 
     fn leaf(&self, request: &Process, start: u64) -> io::Result<Option<Leaf>> {

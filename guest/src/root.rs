@@ -32,14 +32,22 @@ pub fn enter(config: &RootFs) -> Result<File, Failure> {
     let upper = mount_upper(&config.upper_device)?;
     let content = Path::new(UPPER_DISK).join("upper");
     make_directory(&content)?;
+    let settled = Path::new(UPPER_DISK).join("settled");
+    // What the VM has since made of its directories is its own affair.
+    let first = !settled.exists();
     if let Some(top) = layers.last() {
-        // A directory in both has the upper's attributes, the root too.
-        copy_attributes(top, &content)?;
+        if first {
+            // A directory in both has the upper's attributes, the root too.
+            copy_attributes(top, &content)?;
+        }
         mount_overlay(&layers, &content)?;
-        inherit::apply(&layers, &config.layers, Path::new(NEW_ROOT))?;
+        if first {
+            inherit::apply(&layers, &config.layers, Path::new(NEW_ROOT))?;
+        }
     } else {
         mount_bind(&content, NEW_ROOT).step(|| "mount the upper disk as the root")?;
     }
+    make_directory(&settled)?;
     switch()?;
     Ok(upper)
 }

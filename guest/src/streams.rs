@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The raw streams of the channel: matched by ID with the requests that name
-//! them, and copied to and from the pipes of a process. Memory is bounded by
+//! them, and copied to and from the pipes or the terminal of a process. Memory is bounded by
 //! one buffer per stream; what does not fit waits, end to end.
 
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mvm_proto::mux::Stream;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{oneshot, watch};
 
@@ -97,7 +97,10 @@ fn new_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 /// Copies what a process writes until nobody can write any more or, once the
 /// process itself has ended, until the pipe is empty: a background child may
 /// hold it open for ever. Then ends the stream.
-pub async fn copy_out(mut pipe: pipe::Receiver, mut stream: Stream, mut ended: Ended) {
+pub async fn copy_out<R>(mut pipe: R, mut stream: Stream, mut ended: Ended)
+where
+    R: AsyncRead + AsFd + Unpin,
+{
     let mut buffer = vec![0; BUFFER];
     loop {
         let read = tokio::select! {
@@ -130,7 +133,10 @@ fn read_now(pipe: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
 /// The stream is never shut down from here but dropped, and so reset if the
 /// host still writes: yamux has no other way to wake a writer that waits for
 /// the window to open.
-pub async fn copy_in(mut stream: Stream, pipe: pipe::Sender, mut ended: Ended) {
+pub async fn copy_in<W>(mut stream: Stream, pipe: W, mut ended: Ended)
+where
+    W: AsyncWrite + Unpin,
+{
     let mut pipe = Some(pipe);
     let mut buffer = vec![0; BUFFER];
     let copy = async {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use mvm_proto::hello::{self, HelloError, Nonce};
 use mvm_proto::mux::{self, Opener, Stream};
 use mvm_proto::{
-    AgentClient, Configured, Exit, InitConfig, Process, ShutdownRequest, SignalRequest, Started,
-    WaitRequest,
+    AgentClient, Configured, Exit, InitConfig, MessageField, Process, ResizeRequest,
+    ShutdownRequest, SignalRequest, Started, Terminal, WaitRequest,
 };
 use thiserror::Error;
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ use ttrpc::asynchronous::transport::Socket;
 use ttrpc::context;
 
 use crate::hypervisor::Dialing;
+use crate::terminal::Size;
 
 /// How long the guest may take for one request that waits for nothing.
 const CALL: Duration = Duration::from_secs(60);
@@ -88,12 +89,29 @@ impl Agent {
         self.client.signal(context::with_duration(CALL), &request).await.map(drop).map_err(refused)
     }
 
+    /// Sets the size of a process's terminal.
+    pub async fn resize(&self, id: &str, size: Size) -> Result<()> {
+        let request = ResizeRequest {
+            id: id.to_owned(),
+            terminal: MessageField::some(size.into()),
+            ..Default::default()
+        };
+        self.client.resize(context::with_duration(CALL), &request).await.map(drop).map_err(refused)
+    }
+
     /// Asks the guest to end itself. Its end is the answer: this returns when
     /// the request is sent or the channel has closed.
     pub async fn shutdown(&self, grace: Duration) {
         let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
         let request = ShutdownRequest { grace_ms, ..Default::default() };
         let _ = self.client.shutdown(context::with_duration(grace + CALL), &request).await;
+    }
+}
+
+impl From<Size> for Terminal {
+    fn from(size: Size) -> Self {
+        let (rows, columns) = (size.rows.into(), size.columns.into());
+        Self { rows, columns, ..Self::default() }
     }
 }
 

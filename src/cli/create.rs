@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::limits::{self, LimitArgs};
+use super::volumes::VolumeArgs;
 use super::{platform, values};
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
@@ -38,6 +39,9 @@ pub struct CreateArgs {
     /// Pass stdin to the command
     #[arg(short, long)]
     pub interactive: bool,
+    /// Give the command a terminal
+    #[arg(short, long)]
+    pub tty: bool,
     /// Write the VM's ID to a file
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
@@ -47,9 +51,8 @@ pub struct CreateArgs {
     /// Set a variable; with no value, to what it is here
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     env: Vec<OsString>,
-    /// Share a directory: -v /on/host:/in/vm[:ro]
-    #[arg(short, long, value_name = "SOURCE:TARGET[:ro]")]
-    volume: Vec<OsString>,
+    #[command(flatten)]
+    volumes: VolumeArgs,
     /// Working directory in the VM
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -178,8 +181,8 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
     let (image, command) = args.image_and_command()?;
     let arguments = command.iter().map(|word| sys::os_bytes(word)).collect();
     let source = source(&image, &args)?;
-    let volumes: Vec<_> = args.volume.iter().map(|v| values::volume(v)).collect::<Result<_>>()?;
-    let limits = args.limits.limits(&volumes)?;
+    let mounts = args.volumes.mounts()?;
+    let limits = args.limits.limits(&mounts)?;
     // -e wins over a file.
     let mut env = limits::env_files(&args.limits.env_file)?;
     env.extend(environment(&args.env)?);
@@ -199,7 +202,7 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             workdir: args.workdir.map(absolute_workdir).transpose()?,
             user: args.user,
             hostname: args.hostname,
-            volumes,
+            volumes: mounts.volumes,
             network: match args.network {
                 NetworkArg::None => Network::None,
                 NetworkArg::User => Network::User,
@@ -208,6 +211,8 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             cpu_milli: args.cpus,
             disk_mib: args.disk,
             stdin: args.interactive,
+            stdin_once: args.interactive,
+            tty: args.tty,
             stop_signal: args.stop_signal,
             stop_timeout: args.stop_timeout,
             limits,

@@ -4,11 +4,11 @@
 
 use glob::{MatchOptions, Pattern};
 
-use super::format::{self, parse_time};
+use super::format::parse_time;
 use super::images::created_ms;
+use super::when;
 use crate::error::{Failure, Result};
 use crate::image::{ImageSummary, Store};
-use crate::state::now_ms;
 
 /// What images have to be.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +48,7 @@ impl Filters {
             "label!" => self.without.push(label()),
             "before" => self.before.push(value.to_owned()),
             "since" => self.since.push(value.to_owned()),
-            "until" => self.until = Some(point_in_time(value)?),
+            "until" => self.until = Some(when::point_in_time(value)? / 1_000_000),
             _ => {
                 return Err(Failure::new(format!("unknown filter {key:?}"))
                     .hint("there are dangling, reference, label, before, since and until"));
@@ -139,35 +139,9 @@ fn boolean(text: &str) -> Result<bool> {
     }
 }
 
-/// A date, seconds since 1970, or how long ago, in milliseconds since 1970.
-fn point_in_time(text: &str) -> Result<u64> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(seconds.saturating_mul(1000));
-    }
-    if let Ok(ago) = humantime::parse_duration(text) {
-        let ago = u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
-        return Ok(now_ms().saturating_sub(ago));
-    }
-    let day = format!("{text}T00:00:00Z");
-    [text, &day].into_iter().find_map(format::parse_time).ok_or_else(|| {
-        Failure::new(format!("{text:?} is no point in time"))
-            .hint("say 24h, 2026-01-31, 2026-01-31T12:00:00Z or seconds since 1970")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn points_in_time() {
-        assert_eq!(point_in_time("10").unwrap(), 10_000);
-        assert_eq!(point_in_time("1970-01-02").unwrap(), 86_400_000);
-        assert_eq!(point_in_time("1970-01-01T00:00:01Z").unwrap(), 1000);
-        let ago = now_ms() - point_in_time("1h30m").unwrap();
-        assert!((5_400_000..5_410_000).contains(&ago));
-        assert!(point_in_time("soon").is_err());
-    }
 
     #[test]
     fn what_is_no_filter_is_refused() {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: flags become typed requests here and nowhere else.
 
+mod attach;
+mod attachment;
 mod create;
 mod doctor;
 mod filter;
@@ -15,11 +17,13 @@ mod limits;
 mod load;
 mod login;
 mod logout;
+mod logs;
 mod platform;
 mod prune;
 mod ps;
 mod pull;
 mod push;
+mod rename;
 mod restart;
 mod rm;
 mod rmi;
@@ -32,7 +36,10 @@ mod system_check;
 mod system_df;
 mod tag;
 mod values;
+mod vm_document;
+mod volumes;
 mod wait;
+mod when;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Write};
@@ -110,6 +117,9 @@ commands! {
     "load" => Load(load::LoadArgs),
     "save" => Save(save::SaveArgs),
     "ps" => Ps(ps::PsArgs),
+    "logs" => Logs(logs::LogsArgs),
+    "rename" => Rename(rename::RenameArgs),
+    "attach" => Attach(attach::AttachArgs),
     "stop" => Stop(stop::StopArgs),
     "kill" => Kill(kill::KillArgs),
     "wait" => Wait(wait::WaitArgs),
@@ -185,6 +195,9 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Login(args) => plain(on_runtime(login::run(&dirs, args))),
         Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
+        Command::Logs(args) => plain(on_runtime(logs::run(&dirs, args))),
+        Command::Rename(args) => plain(rename::run(&dirs, &args)),
+        Command::Attach(args) => plain(on_runtime(attach::run(&dirs, args))),
         Command::Kill(args) => plain(on_runtime(kill::run(&dirs, args))),
         Command::Wait(args) => plain(on_runtime(wait::run(&dirs, args))),
         Command::Inspect(args) => plain(inspect::run(&dirs, &args)),

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm run`
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::attachment::AttachmentArgs;
 use super::create::CreateArgs;
 use crate::error::{Failure, Result};
 use crate::image;
+use crate::monitor::{Attachment, End, Streams};
 use crate::pipeline;
 use crate::state::Dirs;
 
@@ -16,19 +18,58 @@ pub struct RunArgs {
     /// Run in the background and print the VM's ID
     #[arg(short, long)]
     detach: bool,
+    /// Take only these streams of the command; stdin too with -i
+    #[arg(short, long, value_enum, ignore_case = true, value_name = "STREAM")]
+    attach: Vec<StreamArg>,
+    #[command(flatten)]
+    attachment: AttachmentArgs,
     #[command(flatten)]
     create: CreateArgs,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StreamArg {
+    Stdin,
+    Stdout,
+    Stderr,
+}
+
 pub async fn run(dirs: &Dirs, args: RunArgs) -> Result<u8> {
-    if args.detach && args.create.interactive {
-        return Err(Failure::new("-i takes this command's stdin, and with -d it does not stay")
+    if args.detach && !args.attach.is_empty() {
+        return Err(Failure::new("-a stays with the command, and -d does not")
             .hint("leave one of them out"));
     }
     let progress = image::for_stderr(args.create.quiet);
-    let started = pipeline::run(dirs, args.create.spec()?, progress).await?;
-    match args.detach {
-        true => super::print(&format!("{}\n", started.in_background().await?)).map(|()| 0),
-        false => started.to_the_end().await,
+    let attachment = match args.detach {
+        true => Attachment::none(),
+        false => args.attachment.with(dirs, args.streams(), args.create.tty)?,
+    };
+    let streams = attachment.streams;
+    let mut spec = args.create.spec()?;
+    spec.vm.stdin_once &= !args.detach;
+    let started = pipeline::run(dirs, spec, attachment, progress).await?;
+    let id = format!("{}\n", started.id);
+    // As Docker: who takes no output is told the ID, and does not stay for the
+    // end.
+    if streams.output() {
+        let (End::Exited(code) | End::Left(code)) = started.to_the_end().await?;
+        return Ok(code);
+    }
+    match streams.stdin {
+        true => drop(started.to_the_end().await?),
+        false => drop(started.in_background().await?),
+    }
+    super::print(&id).map(|()| 0)
+}
+
+impl RunArgs {
+    fn streams(&self) -> Streams {
+        let all = self.attach.is_empty();
+        let asked = |stream| self.attach.contains(&stream);
+        Streams {
+            stdin: self.create.interactive,
+            stdout: all || asked(StreamArg::Stdout),
+            stderr: all || asked(StreamArg::Stderr),
+        }
     }
 }

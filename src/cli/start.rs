@@ -3,8 +3,9 @@
 
 use clap::Args;
 
-use super::stop;
+use super::{attachment, stop};
 use crate::error::{Failure, Result};
+use crate::monitor::{Attachment, End, Streams};
 use crate::pipeline::{self, Started};
 use crate::state::{Dirs, Found, VmStore};
 
@@ -20,6 +21,9 @@ pub struct StartArgs {
     /// Pass stdin to the command, if it was made with -i; implies --attach
     #[arg(short, long)]
     interactive: bool,
+    /// Keys that leave a terminal [default: config.toml, or ctrl-p,ctrl-q]
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
 }
 
 pub async fn run(dirs: &Dirs, args: StartArgs) -> Result<u8> {
@@ -31,15 +35,21 @@ pub async fn run(dirs: &Dirs, args: StartArgs) -> Result<u8> {
             .hint("leave -a and -i out, or start one at a time"));
     };
     let found = VmStore::new(dirs).find(word)?;
-    match pipeline::start(&found).await? {
-        Some(started) => started.to_the_end().await,
+    let detach_keys = attachment::detach_keys(dirs, args.detach_keys.as_deref(), true)?;
+    let streams = Streams { stdin: args.interactive, ..Streams::ALL };
+    let attachment = Attachment { streams, sig_proxy: true, detach_keys };
+    match pipeline::start(&found, attachment).await? {
+        Some(started) => {
+            let (End::Exited(code) | End::Left(code)) = started.to_the_end().await?;
+            Ok(code)
+        }
         None => Err(Failure::new(format!("VM {} runs already", found.record.name))),
     }
 }
 
 /// Starts one VM; one that runs is started already.
 pub async fn background(found: &Found) -> Result<()> {
-    match pipeline::start(found).await? {
+    match pipeline::start(found, Attachment::none()).await? {
         Some(started) => Started::in_background(started).await.map(drop),
         None => Ok(()),
     }

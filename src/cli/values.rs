@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Values of flags in Docker's notations.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-
-use crate::error::{Failure, Result};
-use crate::spec::{StopTimeout, Volume};
-use crate::sys;
+use crate::spec::StopTimeout;
 
 /// A size: a number of MiB, or a number with the unit b, k, m, g or t.
 pub fn mib(text: &str) -> std::result::Result<u64, String> {
@@ -79,59 +74,6 @@ pub fn seconds(text: &str) -> std::result::Result<std::time::Duration, String> {
     Ok(std::time::Duration::from_secs_f64(number))
 }
 
-/// `SOURCE:TARGET[:ro|rw]`, as `docker run -v` takes it for directories.
-pub fn volume(text: &OsStr) -> Result<Volume> {
-    let shown = text.to_string_lossy();
-    let invalid = |why: &str| {
-        Failure::new(format!("invalid volume {shown:?}: {why}"))
-            .hint("-v /directory/on/host:/directory/in/vm[:ro]")
-    };
-    let text = text.to_str().ok_or_else(|| invalid("it is not UTF-8"))?;
-    let (source, target, mode) = match split_volume(text)[..] {
-        [source, target] => (source, target, "rw"),
-        [source, target, mode] => (source, target, mode),
-        _ => return Err(invalid("it has not two or three parts")),
-    };
-    let read_only = match mode {
-        "ro" => true,
-        "rw" => false,
-        other => return Err(invalid(&format!("unknown option {other:?}"))),
-    };
-    if !target.starts_with('/') {
-        return Err(invalid("the path in the VM is not absolute"));
-    }
-    if target.split('/').all(|part| part.is_empty() || part == ".") {
-        return Err(invalid("the VM's root cannot be a volume"));
-    }
-    if !source.contains(['/', '\\']) && !source.starts_with('.') {
-        return Err(invalid("named volumes are not there yet")
-            .hint(format!("for a directory say ./{source}")));
-    }
-    let source = existing_directory(Path::new(source))?;
-    Ok(Volume { source, target: sys::os_bytes(target.as_ref()), read_only })
-}
-
-/// Splits at colons, but not at the one of `C:\`.
-fn split_volume(text: &str) -> Vec<&str> {
-    let drive = cfg!(windows) && text.as_bytes().get(1) == Some(&b':');
-    let skip = if drive { 2 } else { 0 };
-    let Some(end) = text[skip..].find(':') else { return vec![text] };
-    let mut parts = vec![&text[..skip + end]];
-    parts.extend(text[skip + end + 1..].split(':'));
-    parts
-}
-
-fn existing_directory(path: &Path) -> Result<PathBuf> {
-    let failed = |why: String| Failure::new(format!("cannot share {}: {why}", path.display()));
-    let path = path.canonicalize().map_err(|e| {
-        failed(e.to_string()).hint("mvm makes no missing directory on the host: mkdir -p first")
-    })?;
-    if !path.is_dir() {
-        return Err(failed("it is not a directory".into()).hint("share the directory it is in"));
-    }
-    Ok(path)
-}
-
 /// Whole seconds, or -1 for ever.
 pub fn stop_timeout(text: &str) -> std::result::Result<StopTimeout, String> {
     match text.parse::<i64>() {
@@ -195,23 +137,5 @@ mod tests {
             assert!(cpus(bad).is_err(), "{bad}");
         }
         assert!(seconds("0").is_err() && seconds("2.5").is_ok());
-    }
-
-    #[test]
-    fn volumes() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = dir.path().canonicalize().unwrap();
-        let parse = |suffix: &str| volume(format!("{}{suffix}", source.display()).as_ref());
-        let volume_of =
-            |read_only| Volume { source: source.clone(), target: b"/src".to_vec(), read_only };
-        assert_eq!(parse(":/src").unwrap(), volume_of(false));
-        assert_eq!(parse(":/src:rw").unwrap(), volume_of(false));
-        assert_eq!(parse(":/src:ro").unwrap(), volume_of(true));
-        for bad in ["", ":src", ":/", ":/./", ":/src:rx", ":/a:/b:ro:x", "/missing:/src"] {
-            assert!(parse(bad).is_err(), "{bad}");
-        }
-        assert!(volume("name:/src".as_ref()).unwrap_err().message.contains("named volumes"));
-        std::fs::write(source.join("file"), "").unwrap();
-        assert!(parse("/file:/src").unwrap_err().message.contains("not a directory"));
     }
 }

@@ -35,6 +35,9 @@ pub struct Policy {
     /// Files that exist, to read and to write: disks.
     pub write: Vec<PathBuf>,
     pub shares: Vec<SharedDirectory>,
+    /// What is to be seen in a share that is elsewhere on the host, which takes
+    /// a mount namespace.
+    pub binds: Vec<Bind>,
     /// Device nodes, to read, to write and for ioctl.
     pub devices: Vec<PathBuf>,
     /// Unix sockets to connect to; they must be there when the VMM enters.
@@ -51,6 +54,16 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedDirectory {
     pub path: PathBuf,
+    pub read_only: bool,
+}
+
+/// A file or directory that the VMM finds in another place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// Absolute and free of links.
+    pub source: PathBuf,
+    /// Something of the same kind to cover: it must exist on the host.
+    pub target: PathBuf,
     pub read_only: bool,
 }
 
@@ -81,6 +94,10 @@ pub enum ConfineError {
     Landlock(String),
     #[error("cannot filter system calls: {0}")]
     Seccomp(String),
+    /// The host has no mount namespaces for this user, and nothing else puts the
+    /// policy's files into their places.
+    #[error("this host lets mvm mount nothing")]
+    NoMounts,
     /// Not ours: the program itself could not be started.
     #[error("{0}")]
     Spawn(std::io::Error),

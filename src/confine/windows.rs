@@ -9,9 +9,13 @@ use super::{ConfineError, Policy, Report, Subject};
 
 pub fn spawn(
     command: &mut Command,
-    _policy: &Policy,
+    policy: &Policy,
     _subject: Subject,
+    mut without_mounts: impl FnMut() -> bool,
 ) -> Result<(Child, Report), ConfineError> {
+    if !policy.binds.is_empty() && !without_mounts() {
+        return Err(ConfineError::NoMounts);
+    }
     let child = command.spawn().map_err(ConfineError::Spawn)?;
     Ok((child, Report::default()))
 }

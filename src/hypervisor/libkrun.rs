@@ -341,7 +341,7 @@ mod tests {
             change(&mut config);
             Libkrun {}.machine(&config, 5).unwrap_err().to_string()
         };
-        let share = Share { tag: "v".into(), source: "/".into(), read_only: true };
+        let share = Share::new("v", "/".into(), true);
         let many = vec![share; MAX_SHARES + 1];
         let mut crowded = config();
         crowded.shares = many;

@@ -14,6 +14,8 @@ mod policy;
 mod process;
 #[cfg(unix)]
 pub mod qemu;
+#[cfg(unix)]
+mod stage;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -132,8 +134,14 @@ pub enum VmError {
     Unavailable { what: String, window: Duration },
     #[error("the {backend} backend does not support {capability}")]
     Unsupported { backend: &'static str, capability: String },
-    #[error("the shared directory {} is gone", .0.display())]
+    #[error("the volume {} is gone", .0.display())]
     ShareGone(PathBuf),
+    /// Somebody, perhaps a guest, put a link in the way.
+    #[error("the volume {} is not what it was: a link leads elsewhere", .0.display())]
+    ShareMoved(PathBuf),
+    /// Neither a mount namespace nor a link beside the VM's disk can show it.
+    #[error("{} cannot be a volume of this VM: {why}", .path.display())]
+    NotShareable { path: PathBuf, why: String },
     #[error("another VM writes to the disk {}", .0.display())]
     DiskInUse(PathBuf),
     #[error("cannot {what}: {source}")]
@@ -148,6 +156,14 @@ impl VmError {
             Self::ShareGone(path) => {
                 Some(format!("make {} again, or run without this volume", path.display()))
             }
+            Self::ShareMoved(path) => {
+                Some(format!("look at {}, and give its real path", path.display()))
+            }
+            Self::NotShareable { .. } => Some(
+                "share one directory that has it in it, or let users make user namespaces \
+                 (mvm doctor says how)"
+                    .into(),
+            ),
             Self::DiskInUse(_) => Some("mvm ps shows what runs; mvm stop ends it".into()),
             Self::Unsupported { .. } => Some("--backend qemu may do it".into()),
             _ => None,
@@ -250,6 +266,9 @@ pub struct Share {
     pub tag: String,
     pub source: PathBuf,
     pub read_only: bool,
+    /// If there are any, `source` is the VM's own, made when it starts, and the
+    /// guest sees these in it, by their numbers. Absolute and free of links.
+    pub parts: Vec<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -284,4 +303,29 @@ pub enum Endpoint {
     /// A connected stream socket; each frame follows its length, four bytes in
     /// network order.
     Stream,
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A VM of nothing.
+    pub fn config(directory: &Path) -> VmConfig {
+        VmConfig {
+            name: "n".into(),
+            vcpus: 1,
+            memory_mib: 64,
+            disks: Vec::new(),
+            shares: Vec::new(),
+            guest_user: GuestUser::default(),
+            nics: Vec::new(),
+            kernel: directory.join("kernel"),
+            initramfs: directory.join("initramfs"),
+            extra_arguments: Vec::new(),
+            nonce: String::new(),
+            data: directory.to_owned(),
+            run: directory.to_owned(),
+            log: directory.to_owned(),
+        }
+    }
 }

@@ -17,7 +17,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Console, VmConfig, VmEnd, VmError, VmId, last_lines};
+use super::{Console, VmConfig, VmEnd, VmError, VmId, last_lines, stage};
 use crate::confine::{self, ConfineError, Policy, Subject};
 use crate::sys;
 
@@ -58,12 +58,23 @@ impl Vmm {
     ) -> Result<Self, VmError> {
         let Start { name, mut command, ends, policy, subject } = start;
         check_sources(config)?;
+        stage::set(config)?;
         let disks = lock_disks(config)?;
         let program = command.as_std().get_program().to_owned();
         command.stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         sys::inherit_and_die_with_us(&mut command, ends);
-        let (mut child, report) = confine::spawn(&mut command, &policy, subject)
-            .map_err(|error| not_started(&program.display().to_string(), error))?;
+        let mut unlinked = None;
+        let link = || match stage::link(config) {
+            Ok(()) => true,
+            Err(error) => {
+                unlinked = Some(error);
+                false
+            }
+        };
+        let spawned = confine::spawn(&mut command, &policy, subject, link);
+        let (mut child, report) = spawned.map_err(|error| {
+            unlinked.unwrap_or_else(|| not_started(&program.display().to_string(), error))
+        })?;
         tracing::debug!(%report, "{name} is confined");
         let messages = child.stderr.take().map(|stderr| tokio::spawn(read_messages(stderr)));
         fs::create_dir_all(&config.log).map_err(VmError::io("make the log directory"))?;
@@ -161,11 +172,7 @@ pub fn socket_pair() -> Result<(UnixStream, OwnedFd), VmError> {
 /// What a VMM would only stumble over once it runs.
 fn check_sources(config: &VmConfig) -> Result<(), VmError> {
     let gone = |path: &Path| VmError::NotFound(path.display().to_string());
-    for share in &config.shares {
-        if !share.source.is_dir() {
-            return Err(VmError::ShareGone(share.source.clone()));
-        }
-    }
+    stage::check(config)?;
     let files = config.disks.iter().flat_map(|disk| disk.parts.iter().chain([&disk.path]));
     for file in files {
         fs::metadata(file).map_err(|_| gone(file))?;
@@ -207,35 +214,20 @@ async fn read_messages(mut stderr: ChildStderr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::confine::GuestUser;
     use crate::hypervisor::{Disk, DiskFormat, Share};
 
     fn config(directory: &Path) -> VmConfig {
         let upper = directory.join("upper.img");
         fs::write(&upper, "disk").unwrap();
-        VmConfig {
-            name: "n".into(),
-            vcpus: 1,
-            memory_mib: 64,
-            disks: vec![Disk {
-                serial: "upper".into(),
-                path: upper,
-                parts: Vec::new(),
-                format: DiskFormat::Raw,
-                read_only: false,
-                ephemeral: true,
-            }],
-            shares: Vec::new(),
-            guest_user: GuestUser::default(),
-            nics: Vec::new(),
-            kernel: directory.join("kernel"),
-            initramfs: directory.join("initramfs"),
-            extra_arguments: Vec::new(),
-            nonce: String::new(),
-            data: directory.to_owned(),
-            run: directory.to_owned(),
-            log: directory.to_owned(),
-        }
+        let disk = Disk {
+            serial: "upper".into(),
+            path: upper,
+            parts: Vec::new(),
+            format: DiskFormat::Raw,
+            read_only: false,
+            ephemeral: true,
+        };
+        VmConfig { disks: vec![disk], ..crate::hypervisor::tests::config(directory) }
     }
 
     fn spawn(config: &VmConfig, program: &str) -> Result<Vmm, VmError> {
@@ -269,7 +261,7 @@ mod tests {
         let error = spawn(&config, "/bin/true").err().unwrap();
         assert!(matches!(&error, VmError::NotFound(path) if path.ends_with("gone")), "{error}");
         config.disks[0].parts.clear();
-        config.shares.push(Share { tag: "v0".into(), source: gone, read_only: true });
+        config.shares.push(Share::new("v0", gone, true));
         let error = spawn(&config, "/bin/true").err().unwrap();
         assert!(matches!(error, VmError::ShareGone(_)), "{error}");
         assert!(error.hint().is_some());

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Commands connected to a monitor. All hear of events; those that are
-//! attached get the workload's output too, and a slow one holds it back.
+//! attached get a process's output too, and a slow one holds it back.
 
 use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::wire::{self, Event, Kind, Order, STDIN_WINDOW};
+use super::wire::{self, Event, Kind, Streams};
 
 /// Frames on their way to one command.
 const QUEUE: usize = 8;
@@ -26,17 +26,37 @@ pub enum Outgoing {
 /// The sending side of one command.
 pub type Sender = mpsc::Sender<Outgoing>;
 
-struct Client {
-    sender: Sender,
-    wants_output: bool,
+/// One command.
+#[derive(Clone)]
+pub struct Client {
+    pub sender: Sender,
+}
+
+struct Entry {
+    client: Client,
+    /// ID of the process that it is attached to.
+    process: Option<String>,
+    streams: Streams,
     writing: JoinHandle<()>,
 }
 
+impl Entry {
+    fn takes(&self, process: &str, kind: Kind) -> bool {
+        let taken = match kind {
+            Kind::Stdout => self.streams.stdout,
+            Kind::Stderr => self.streams.stderr,
+            _ => false,
+        };
+        taken && self.process.as_deref() == Some(process)
+    }
+}
+
 #[derive(Default)]
-pub struct Clients(Mutex<Vec<Client>>);
+pub struct Clients(Mutex<Vec<Entry>>);
 
 impl Clients {
-    pub fn add<W>(&self, mut writer: W, wants_output: bool) -> Sender
+    /// A command that is attached to nothing yet.
+    pub fn add<W>(&self, mut writer: W) -> Client
     where
         W: AsyncWrite + Unpin + Send + 'static,
     {
@@ -55,25 +75,55 @@ impl Clients {
                 }
             }
         });
-        let client = Client { sender: sender.clone(), wants_output, writing };
-        self.lock().push(client);
-        sender
+        let client = Client { sender };
+        let entry =
+            Entry { client: client.clone(), process: None, streams: Streams::default(), writing };
+        self.lock().push(entry);
+        client
     }
 
+    /// From now on it gets what the process writes to these streams.
+    pub fn attach(&self, client: &Client, process: &str, streams: Streams) {
+        if let Some(entry) = self.lock().iter_mut().find(|entry| entry.is(client)) {
+            entry.process = Some(process.to_owned());
+            entry.streams = streams;
+        }
+    }
+
+    /// It gets no more of stdout (1) or stderr (2). Whether another one does.
+    pub fn close_output(&self, client: &Client, stream: u8) -> bool {
+        let kind = if stream == 1 { Kind::Stdout } else { Kind::Stderr };
+        let mut clients = self.lock();
+        let Some(entry) = clients.iter_mut().find(|entry| entry.is(client)) else { return false };
+        match kind {
+            Kind::Stdout => entry.streams.stdout = false,
+            _ => entry.streams.stderr = false,
+        }
+        let Some(process) = entry.process.clone() else { return false };
+        clients.iter().any(|entry| entry.takes(&process, kind) && !entry.client.sender.is_closed())
+    }
+
+    /// An event for one.
+    pub async fn tell(&self, client: &Client, event: Event) {
+        let _ = client.sender.send(Outgoing::Event(event)).await;
+    }
+
+    /// An event for all.
     pub async fn event(&self, event: Event) {
-        self.send(Outgoing::Event(event), false).await;
+        self.send(Outgoing::Event(event), |_| true).await;
     }
 
-    pub async fn output(&self, kind: Kind, bytes: Arc<[u8]>) {
-        self.send(Outgoing::Output(kind, bytes), true).await;
+    /// A chunk of a process's output, for those that take it.
+    pub async fn output(&self, process: &str, kind: Kind, bytes: Arc<[u8]>) {
+        self.send(Outgoing::Output(kind, bytes), |entry| entry.takes(process, kind)).await;
     }
 
-    async fn send(&self, outgoing: Outgoing, output: bool) {
+    async fn send(&self, outgoing: Outgoing, wanted: impl Fn(&Entry) -> bool) {
         let senders: Vec<Sender> = {
             let mut clients = self.lock();
-            clients.retain(|client| !client.sender.is_closed());
-            let wanting = clients.iter().filter(|client| client.wants_output || !output);
-            wanting.map(|client| client.sender.clone()).collect()
+            clients.retain(|entry| !entry.client.sender.is_closed());
+            let wanting = clients.iter().filter(|entry| wanted(entry));
+            wanting.map(|entry| entry.client.sender.clone()).collect()
         };
         // At the same time: one that is slow holds back no other.
         join_all(senders.iter().map(|sender| sender.send(outgoing.clone()))).await;
@@ -82,47 +132,20 @@ impl Clients {
     /// Returns when every command has been sent what was queued, or has gone.
     pub async fn finish(&self) {
         let clients = std::mem::take(&mut *self.lock());
-        for client in clients {
+        for entry in clients {
             // Others may hold the sender still: that it is dropped is no end.
-            let _ = client.sender.send(Outgoing::End).await;
-            let _ = client.writing.await;
+            let _ = entry.client.sender.send(Outgoing::End).await;
+            let _ = entry.writing.await;
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Client>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
-/// Bytes for the workload's stdin. Unbounded as a type; bounded by the credit
-/// that commands are given.
-pub type Stdin = mpsc::UnboundedSender<Vec<u8>>;
-
-/// Reads a command's frames until it goes. Its going is the end of stdin.
-pub async fn listen<R>(mut reader: R, orders: mpsc::Sender<Order>, mut stdin: Option<Stdin>)
-where
-    R: AsyncRead + Unpin,
-{
-    while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
-        match kind {
-            Kind::Stdin if payload.is_empty() => stdin = None,
-            Kind::Stdin if payload.len() <= STDIN_WINDOW => {
-                if let Some(stdin) = &stdin {
-                    let _ = stdin.send(payload);
-                }
-            }
-            Kind::Order => match wire::parse(&payload) {
-                Ok(order) => {
-                    if orders.send(order).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => tracing::warn!("a command sent no order: {error}"),
-            },
-            other => {
-                tracing::warn!("a command sent {other:?} out of turn");
-                return;
-            }
-        }
+impl Entry {
+    fn is(&self, client: &Client) -> bool {
+        self.client.sender.same_channel(&client.sender)
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::wire::{self, Kind};
+use super::wire::{self, Kind, Streams};
 use crate::error::{Failure, Result};
 use crate::hypervisor::{Choice, VmConfig};
 use crate::state::Dirs;
@@ -39,8 +39,12 @@ pub struct Launch {
     pub network_program: Option<PathBuf>,
     /// How long the guest may take from power-on to its hello.
     pub boot_window_ms: u64,
-    /// The command sends stdin.
+    /// The workload has a stdin.
     pub stdin: bool,
+    /// It ends with that of the first command that is attached to it.
+    pub stdin_once: bool,
+    /// What the command that launches it takes.
+    pub attached: Streams,
     pub stop: StopOrder,
     #[serde(skip)]
     pub init: InitConfig,

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mvm_proto::mux::Stream;
@@ -14,17 +14,20 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::clients::{Clients, Outgoing, Sender, listen};
-use super::logs::Log;
-use super::wire::{CHUNK, Cost, Event, Kind, Order, SIGKILL};
+use super::clients::{Clients, Outgoing};
+use super::follow::Following;
+use super::session::{Connection, Input, Session};
+use super::wire::{CHUNK, Cost, Event, Kind, Order, SIGKILL, Streams as Wanted};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
+use crate::logs::{self, Grown, Writer};
 #[cfg(unix)]
 use crate::net::passt;
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
 use crate::sys;
+use crate::terminal::Size;
 
 const SIGINT: u32 = 2;
 const SIGTERM: u32 = 15;
@@ -34,17 +37,30 @@ const STDIN: u32 = 1;
 const STDOUT: u32 = 2;
 const STDERR: u32 = 3;
 
+/// Sizes of a terminal on their way to the guest.
+const SIZES: usize = 64;
+
 /// How long a guest may take to sync and reset once its workload has ended.
 const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How long the VMM's end may follow the end of its channel.
 const END: Duration = Duration::from_secs(5);
+/// How long commands that follow the log may take to open what will vanish.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 pub struct Monitor {
     launch: Launch,
     claim: Claim,
     clients: Arc<Clients>,
+    /// The workload.
+    session: Arc<Session>,
+    /// What is to become its stdin, until it is there.
+    input: Option<mpsc::UnboundedReceiver<Input>>,
+    /// What its terminal's size became before there was one.
+    size: Option<Size>,
     orders: mpsc::Receiver<Order>,
     ordering: mpsc::Sender<Order>,
+    /// How far the log has come, for those who follow it.
+    logged: watch::Sender<Grown>,
     /// Someone ordered the end: output that nobody takes is not waited for.
     stopping: bool,
     /// The VM was killed and is on its way out.
@@ -56,19 +72,25 @@ pub struct Monitor {
 struct Streams {
     stdin: Option<Stream>,
     stdout: Stream,
-    stderr: Stream,
+    /// A terminal has none.
+    stderr: Option<Stream>,
 }
 
 impl Streams {
-    async fn open(agent: &Agent, stdin: bool) -> std::result::Result<Self, AgentError> {
-        let stdin = async {
-            match stdin {
-                true => agent.stream(STDIN).await.map(Some),
-                false => Ok(None),
-            }
+    async fn open(
+        agent: &Agent,
+        stdin: bool,
+        terminal: bool,
+    ) -> std::result::Result<Self, AgentError> {
+        let open_if = async |wanted: bool, id: u32| match wanted {
+            true => agent.stream(id).await.map(Some),
+            false => Ok(None),
         };
-        let (stdin, stdout, stderr) =
-            tokio::try_join!(stdin, agent.stream(STDOUT), agent.stream(STDERR))?;
+        let (stdin, stdout, stderr) = tokio::try_join!(
+            open_if(stdin, STDIN),
+            agent.stream(STDOUT),
+            open_if(!terminal, STDERR)
+        )?;
         Ok(Self { stdin, stdout, stderr })
     }
 }
@@ -78,18 +100,27 @@ struct Outputs {
     moving: Vec<JoinHandle<()>>,
     /// Bit n: nobody reads stream n any more.
     closed: watch::Sender<u8>,
+    /// Sizes of the workload's terminal, one after the other.
+    sizes: mpsc::Sender<Size>,
 }
 
 impl Monitor {
     pub fn new(launch: Launch, lock: File) -> Result<Self> {
         let claim = Claim::inherit(&launch.dirs, &launch.id, lock)?;
         let (ordering, orders) = mpsc::channel(16);
+        let terminal = launch.process.terminal.is_some();
+        let (session, input) =
+            Session::new(MAIN_PROCESS, terminal, launch.stdin, launch.stdin_once);
         Ok(Self {
             launch,
             claim,
             clients: Arc::default(),
+            session,
+            input: Some(input),
+            size: None,
             orders,
             ordering,
+            logged: watch::Sender::default(),
             stopping: false,
             ending: None,
             cost: Cost::default(),
@@ -103,12 +134,24 @@ impl Monitor {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let sender = self.clients.add(writer, true);
-        let (stdin, bytes) = mpsc::unbounded_channel();
-        let stdin = self.launch.stdin.then_some(stdin);
-        tokio::spawn(listen(reader, self.ordering.clone(), stdin));
+        let attached = Wanted {
+            stdin: self.launch.attached.stdin && self.launch.stdin,
+            ..self.launch.attached
+        };
+        let client = self.clients.add(writer);
+        self.clients.attach(&client, &self.session.process, attached);
+        let connection = Connection {
+            clients: Arc::clone(&self.clients),
+            following: Following::new(&self.logged, &client.sender),
+            client,
+            session: Arc::clone(&self.session),
+            streams: attached,
+            launcher: true,
+            orders: self.ordering.clone(),
+        };
+        tokio::spawn(connection.listen(reader));
         let outcome = match self.open_door() {
-            Ok(()) => self.live(bytes, sender).await,
+            Ok(()) => self.live().await,
             Err(failure) => Err(failure),
         };
         self.conclude(outcome).await
@@ -120,12 +163,22 @@ impl Monitor {
         let failed = |e| Failure::cannot(format!("listen in {}", directory.display()), e);
         make_private_dir(&directory).map_err(failed)?;
         let listener = sys::listen(&directory.join(super::client::SOCKET)).map_err(failed)?;
-        let (clients, ordering) = (Arc::clone(&self.clients), self.ordering.clone());
+        let (clients, session) = (Arc::clone(&self.clients), Arc::clone(&self.session));
+        let (orders, logged) = (self.ordering.clone(), self.logged.clone());
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
                 let (reader, writer) = tokio::io::split(connection);
-                clients.add(writer, false);
-                tokio::spawn(listen(reader, ordering.clone(), None));
+                let client = clients.add(writer);
+                let connection = Connection {
+                    following: Following::new(&logged, &client.sender),
+                    client,
+                    clients: Arc::clone(&clients),
+                    session: Arc::clone(&session),
+                    streams: Wanted::default(),
+                    launcher: false,
+                    orders: orders.clone(),
+                };
+                tokio::spawn(connection.listen(reader));
             }
         });
         Ok(())
@@ -133,11 +186,7 @@ impl Monitor {
 
     /// From power-on to the VM's end. Whatever happens, the VM is gone after, or
     /// killed: `ending` waits for it.
-    async fn live(
-        &mut self,
-        stdin: mpsc::UnboundedReceiver<Vec<u8>>,
-        sender: Sender,
-    ) -> Result<Exit> {
+    async fn live(&mut self) -> Result<Exit> {
         let started = Instant::now();
         let config = self.plugged_in().await?;
         let backend = self.launch.backend.backend();
@@ -145,7 +194,7 @@ impl Monitor {
         let mut vm =
             starting.map_err(|e| Failure::cannot("start the VM", &e).maybe_hint(e.hint()))?;
         let outcome = match self.boot(&mut *vm, started).await {
-            Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams, stdin, sender).await,
+            Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams).await,
             Err(failure) => Err(failure),
         };
         if let Some(trouble) = vm.trouble() {
@@ -192,7 +241,7 @@ impl Monitor {
         self.launch.init.wall_clock_ns = i64::try_from(now_ms()).unwrap_or_default() * 1_000_000;
         let init = std::mem::take(&mut self.launch.init);
         // The guest looks up only once for what comes together.
-        let opening = Streams::open(&agent, self.launch.stdin);
+        let opening = Streams::open(&agent, self.launch.stdin, self.session.terminal);
         let both = async { tokio::try_join!(opening, agent.configure(&init)) };
         let (streams, configured) = self.during(vm, both, explain_boot).await?;
         tracing::debug!(
@@ -212,11 +261,9 @@ impl Monitor {
         vm: &mut dyn VmHandle,
         agent: &Agent,
         streams: Streams,
-        stdin: mpsc::UnboundedReceiver<Vec<u8>>,
-        sender: Sender,
     ) -> Result<Exit> {
         let starting = Instant::now();
-        let outputs = self.start(vm, agent, streams, stdin, sender).await?;
+        let outputs = self.start(vm, agent, streams).await?;
         self.claim.record.phase = Phase::Running;
         self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());
@@ -240,33 +287,39 @@ impl Monitor {
         vm: &mut dyn VmHandle,
         agent: &Agent,
         streams: Streams,
-        stdin: mpsc::UnboundedReceiver<Vec<u8>>,
-        sender: Sender,
     ) -> Result<Outputs> {
         let mut process = std::mem::take(&mut self.launch.process);
         process.id = MAIN_PROCESS.into();
         let (closed, closing) = watch::channel(0);
-        let mut outputs = Outputs { moving: Vec::new(), closed };
-        if let Some(stream) = streams.stdin {
+        let (sizes, queue) = mpsc::channel(SIZES);
+        let mut outputs = Outputs { moving: Vec::new(), closed, sizes };
+        if let (Some(stream), Some(input)) = (streams.stdin, self.input.take()) {
             process.stdin = STDIN;
-            tokio::spawn(move_stdin(stream, stdin, sender));
+            tokio::spawn(move_stdin(stream, input));
         }
-        for (stream, kind, name) in [
-            (streams.stdout, Kind::Stdout, "stdout.log"),
-            (streams.stderr, Kind::Stderr, "stderr.log"),
-        ] {
-            let path = self.claim.directory().join(name);
-            let log = Log::create(&path)
-                .map_err(|e| Failure::cannot(format!("write {}", path.display()), e))?;
+        process.stdout = STDOUT;
+        process.stderr = if streams.stderr.is_some() { STDERR } else { 0 };
+        let directory = self.claim.directory().to_owned();
+        let log = Writer::new(directory, logs::Limits::default(), self.logged.clone());
+        let log = Arc::new(Mutex::new(log));
+        let outgoing = [(Some(streams.stdout), Kind::Stdout), (streams.stderr, Kind::Stderr)];
+        for (stream, kind) in outgoing {
+            let Some(stream) = stream else { continue };
+            let (log, session) = (Arc::clone(&log), Arc::clone(&self.session));
             let clients = Arc::clone(&self.clients);
-            let moving = move_output(stream, kind, log, clients, closing.clone());
+            let moving = move_output(stream, kind, log, session, clients, closing.clone());
             outputs.moving.push(tokio::spawn(moving));
         }
-        (process.stdout, process.stderr) = (STDOUT, STDERR);
         let started = self.during(vm, agent.start(&process), explain_crash).await?;
         self.cost.exec_ms = started.started_ms;
         match started.result {
-            Some(started::Result::Pid(_)) => Ok(outputs),
+            Some(started::Result::Pid(_)) => {
+                if self.session.terminal {
+                    tokio::spawn(move_sizes(agent.clone(), queue));
+                    self.size.take().map(|size| outputs.sizes.try_send(size));
+                }
+                Ok(outputs)
+            }
             Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
             _ => Err(Failure::new("the guest did not say whether the command started")),
         }
@@ -378,9 +431,13 @@ impl Monitor {
                     Err(error) => Err(lost(vm, error, explain).await),
                 },
                 end = vm.wait() => return Err(explain(&end, &vm.console().tail())),
-                Some(order) = self.orders.recv() => if let Some(signal) = gives_up(&order) {
-                    let status = u8::try_from(128 + signal).unwrap_or(u8::MAX);
-                    return Err(Failure::new("given up before the command ran").status(status));
+                Some(order) = self.orders.recv() => match (gives_up(&order), order) {
+                    (Some(signal), _) => {
+                        let status = u8::try_from(128 + signal).unwrap_or(u8::MAX);
+                        return Err(Failure::new("given up before the command ran").status(status));
+                    }
+                    (None, Order::Resize(size)) => self.size = Some(size),
+                    _ => {}
                 },
             }
         }
@@ -412,6 +469,10 @@ impl Monitor {
             },
         });
         let _ = std::fs::remove_dir_all(self.launch.dirs.vm_runtime(&self.launch.id));
+        self.logged.send_modify(|logged| logged.ended = true);
+        if self.claim.record.auto_remove {
+            let _ = timeout(LAST_LOOK, self.logged.closed()).await;
+        }
         let Self { claim, clients, launch, ending, mut cost, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
         let written = if claim.record.auto_remove {
@@ -501,6 +562,10 @@ fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
                 .closed
                 .send_modify(|closed| *closed |= 1u8.checked_shl(stream.into()).unwrap_or(0));
         }
+        // A guest that is behind by so many of them is not helped by more.
+        Order::Resize(size) => drop(outputs.sizes.try_send(size)),
+        // Their connection's own business.
+        Order::Attach(_) | Order::AwaitLog { .. } => {}
     }
 }
 
@@ -543,47 +608,56 @@ fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
     Failure::new(message).status(status)
 }
 
-async fn move_stdin(
-    mut stream: Stream,
-    mut bytes: mpsc::UnboundedReceiver<Vec<u8>>,
-    sender: Sender,
-) {
-    while let Some(chunk) = bytes.recv().await {
-        if stream.write_all(&chunk).await.is_err() || stream.flush().await.is_err() {
+async fn move_stdin(mut stream: Stream, mut input: mpsc::UnboundedReceiver<Input>) {
+    while let Some(Input { bytes, from }) = input.recv().await {
+        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
             // The workload closed its stdin: no more credit, nothing is lost
             // that anyone would read.
             return;
         }
-        let credit = Outgoing::Event(Event::StdinCredit(chunk.len()));
-        let _ = sender.send(credit).await;
+        let credit = Outgoing::Event(Event::StdinCredit(bytes.len()));
+        let _ = from.send(credit).await;
     }
     let _ = stream.shutdown().await;
+}
+
+async fn move_sizes(agent: Agent, mut sizes: mpsc::Receiver<Size>) {
+    while let Some(size) = sizes.recv().await {
+        if let Err(error) = agent.resize(MAIN_PROCESS, size).await {
+            tracing::warn!("cannot set the size of the terminal: {error}");
+        }
+    }
 }
 
 async fn move_output(
     mut stream: Stream,
     kind: Kind,
-    mut log: Log,
+    log: Arc<Mutex<Writer>>,
+    session: Arc<Session>,
     clients: Arc<Clients>,
     mut closing: watch::Receiver<u8>,
 ) {
-    let bit = if kind == Kind::Stdout { 1 << 1 } else { 1 << 2 };
-    let mut buffer = vec![0; CHUNK];
-    let mut logging = true;
+    let (bit, logged) = match kind {
+        Kind::Stderr => (1 << 2, logs::Stream::Stderr),
+        _ => (1 << 1, logs::Stream::Stdout),
+    };
+    // The log's header stands in front of the bytes: both are one write.
+    let mut buffer = vec![0; logs::HEADER + CHUNK];
     loop {
         let count = tokio::select! {
-            count = stream.read(&mut buffer) => count.unwrap_or(0),
+            count = stream.read(&mut buffer[logs::HEADER..]) => count.unwrap_or(0),
             // Dropping the stream tells the guest, and the workload gets EPIPE.
             _ = closing.wait_for(|closed| closed & bit != 0) => return,
         };
         if count == 0 {
             return;
         }
-        let bytes = &buffer[..count];
-        if logging && let Err(error) = log.append(bytes) {
-            tracing::warn!("the log of the output ends here: {error}");
-            logging = false;
+        let frame = &mut buffer[..logs::HEADER + count];
+        let written = log.lock().unwrap_or_else(PoisonError::into_inner).append(logged, frame);
+        if let Err(error) = written {
+            tracing::warn!("output is missing in the log: {error}");
         }
-        clients.output(kind, Arc::from(bytes)).await;
+        let bytes = Arc::from(&frame[logs::HEADER..]);
+        clients.output(&session.process, kind, bytes).await;
     }
 }

@@ -3,19 +3,24 @@
 //! the agent, moves the workload's streams, takes orders, and writes how it
 //! all ended. Commands come and go; when the monitor dies, the VM dies.
 
+mod attached;
 mod client;
 mod clients;
 mod explain;
+mod follow;
 mod launch;
 mod life;
-mod logs;
+mod output;
+mod session;
 mod wire;
 
 use std::process::ExitCode;
 
-pub use client::{Attached, end_of, order_signal, order_stop, spawn};
+pub use attached::{Attached, Attachment, End};
+pub use client::{attach, end_of, order_signal, order_stop, spawn};
+pub use follow::Follower;
 pub use launch::{Launch, StopOrder};
-pub use wire::{Cost, Event};
+pub use wire::{Cost, Event, Streams};
 
 use crate::error::{Failure, Result};
 use crate::sys;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::error::Failure;
+use crate::terminal::Size;
 
 /// Largest payload; a launch with a large environment is the largest there is.
 const MAX_PAYLOAD: usize = 64 << 20;
@@ -67,8 +68,32 @@ pub enum Order {
     /// Ends workload and VM: with a signal, and after some milliseconds with
     /// SIGKILL; the workload's own where nothing is said.
     Stop { signal: Option<u32>, grace_ms: Option<u64> },
-    /// Nobody reads the workload's stdout (1) or stderr (2) any more.
+    /// This command reads the workload's stdout (1) or stderr (2) no more.
     CloseOutput(u8),
+    /// Say `Event::Logged` when the log has come further than this position,
+    /// or is at its end.
+    AwaitLog { beyond: u64 },
+    /// The first frame of a later command: it takes these streams of the
+    /// workload. `Attached` is the answer.
+    Attach(Streams),
+    /// The size of the workload's terminal is to be this.
+    Resize(Size),
+}
+
+/// Which streams of a workload a command takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streams {
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+}
+
+impl Streams {
+    pub const ALL: Self = Self { stdin: true, stdout: true, stderr: true };
+
+    pub fn output(self) -> bool {
+        self.stdout || self.stderr
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,12 +101,17 @@ pub enum Order {
 pub enum Event {
     /// The workload runs.
     Started,
+    /// What it is that was attached to: whether it has a terminal, and a stdin
+    /// that is open.
+    Attached { terminal: bool, stdin: bool },
     /// Something that the user should know.
     Warning(String),
     /// What the run cost, at its end.
     Cost(Cost),
     /// More bytes of stdin may be sent.
     StdinCredit(usize),
+    /// The answer to `Order::AwaitLog`.
+    Logged { ended: bool },
     /// The workload and its VM have ended; everything is cleaned up.
     Exited { code: u8, oom_killed: bool },
     /// It could not run, or the VM failed; everything is cleaned up.

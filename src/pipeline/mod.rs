@@ -5,6 +5,7 @@
 
 mod create;
 mod start;
+mod volumes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 use crate::error::{Failure, Result};
 use crate::hypervisor::{self, Choice, MAX_VCPUS, Wish};
 use crate::image::Progress;
-use crate::monitor::{self, Attached, Event};
+use crate::monitor::{self, Attached, Attachment, End, Event, Streams};
 use crate::preflight::{self, Environment, Places, Preflight, Requirements};
 use crate::spec::{Blueprint, RunSpec, VmSpec};
 use crate::state::{Claim, Dirs, Found, Phase, VmStore};
 use crate::sys;
+use crate::terminal;
 
 /// What this host can do, and what of that a VM uses.
 pub struct Host {
@@ -41,7 +43,13 @@ pub struct Started {
 }
 
 /// Makes a VM and starts it.
-pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Result<Started> {
+pub async fn run(
+    dirs: &Dirs,
+    spec: RunSpec,
+    attachment: Attachment,
+    progress: Arc<dyn Progress>,
+) -> Result<Started> {
+    check_input(&spec.vm, &attachment)?;
     let host = timed("preflight", || check(dirs, &spec.vm, Notices::Shown))?;
     let made = create::create(dirs, spec, &host, progress).await?;
     // What goes with its end is not started again.
@@ -50,7 +58,7 @@ pub async fn run(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> Res
         false => made.keep(),
     };
     match kept.and_then(|()| start::prepare(dirs, host, &made.blueprint, &made.claim)) {
-        Ok(launch) => spawn(launch, made.claim).await,
+        Ok(launch) => spawn(launch, made.claim, attachment).await,
         Err(failure) => {
             made.claim.remove()?;
             Err(failure)
@@ -73,35 +81,47 @@ pub async fn create(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> 
 }
 
 /// Starts a VM that exists. `None` if it runs, or someone else is starting it.
-pub async fn start(found: &Found) -> Result<Option<Started>> {
+pub async fn start(found: &Found, attachment: Attachment) -> Result<Option<Started>> {
     let dirs = &found.record.dirs;
     let Some(mut claim) = VmStore::new(dirs).claim(&found.record.id)? else { return Ok(None) };
     let blueprint = Blueprint::read(claim.directory())?.ok_or_else(|| {
         Failure::new(format!("VM {} cannot be started again", claim.record.name))
             .hint("it was made with --rm, or by an mvm that did not keep how")
     })?;
+    check_input(&blueprint.spec, &attachment)?;
     let host = timed("preflight", || check(dirs, &blueprint.spec, Notices::Shown))?;
     claim.record.backend = host.backend.backend().name().into();
     let launch = start::prepare(dirs, host, &blueprint, &claim)?;
     claim.record.phase = Phase::Starting;
     claim.save()?;
-    spawn(launch, claim).await.map(Some)
+    spawn(launch, claim, attachment).await.map(Some)
 }
 
-async fn spawn(launch: monitor::Launch, claim: Claim) -> Result<Started> {
+async fn spawn(
+    mut launch: monitor::Launch,
+    claim: Claim,
+    attachment: Attachment,
+) -> Result<Started> {
+    if attachment.streams != Streams::default()
+        && let Some(size) = launch.process.terminal.as_mut()
+    {
+        *size = terminal::size().map(Into::into).unwrap_or_default();
+    }
     let record = &claim.record;
     let place = || (claim.directory().to_owned(), VmStore::new(&record.dirs));
     let vanishing = record.auto_remove.then(place);
     let id = record.id.clone();
-    let attached = monitor::spawn(launch, claim).await?;
+    let attached = monitor::spawn(launch, claim, attachment).await?;
     Ok(Started { id, attached, vanishing })
 }
 
 impl Started {
-    /// Stays until the command has ended: its exit code.
-    pub async fn to_the_end(self) -> Result<u8> {
+    /// Stays until the command has ended, or this one leaves it.
+    pub async fn to_the_end(self) -> Result<End> {
         let ended = self.attached.run(report).await;
-        tidy(self.vanishing);
+        if !matches!(ended, Ok(End::Left(_))) {
+            tidy(self.vanishing);
+        }
         ended
     }
 
@@ -114,6 +134,14 @@ impl Started {
                 Err(failure)
             }
         }
+    }
+}
+
+/// A terminal in the VM that is typed on needs one here.
+fn check_input(spec: &VmSpec, attachment: &Attachment) -> Result<()> {
+    match spec.tty && spec.stdin && attachment.streams.stdin {
+        true => terminal::check_input(),
+        false => Ok(()),
     }
 }
 

@@ -7,19 +7,19 @@ use std::time::Duration;
 use mvm_proto::hello::Nonce;
 use mvm_proto::{InitConfig, MessageField};
 
-use super::{Host, timed};
+use super::{Host, timed, volumes};
 use crate::confine::GuestUser;
 use crate::error::{Failure, Result};
-use crate::hypervisor::{Choice, PreparedRootFs, RootFs, Share, ShareKind, VmConfig};
-use crate::monitor::{Launch, StopOrder};
+use crate::hypervisor::{Choice, PreparedRootFs, RootFs, VmConfig};
+use crate::monitor::{Launch, StopOrder, Streams};
 use crate::net::{Attachment, HypervisorUser, NoNetwork, Provider};
 #[cfg(unix)]
 use crate::net::{Passt, passt};
 #[cfg(unix)]
 use crate::preflight;
 use crate::rootfs::{self, upper};
-use crate::spec::{Blueprint, Network, VmSpec, Volume};
-use crate::state::{Claim, Dirs, Record};
+use crate::spec::{Blueprint, Network};
+use crate::state::{Claim, Dirs, Phase, Record};
 
 /// How long a guest may take to report when nothing else is said.
 const BOOT_WINDOW: Duration = Duration::from_secs(30);
@@ -35,13 +35,14 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
     let network =
         timed("network", || Ok(provider(spec.network, &backend)?.attach(&claim.record.id)))?;
     let network_program = network.as_ref().and_then(|attachment| attachment.program.clone());
-    let shares = shares(spec, &backend)?;
+    let capabilities = backend.backend().capabilities();
+    let shares = volumes::shares(&spec.volumes, capabilities, claim.directory())?;
     let vm = VmConfig {
         name: claim.record.name.clone(),
         vcpus: claim.record.vcpus,
         memory_mib: spec.memory_mib,
         disks: rootfs.disks,
-        shares,
+        shares: shares.host,
         guest_user: guest_user(blueprint),
         nics: network.iter().map(|attachment| attachment.nic.clone()).collect(),
         kernel: preflight.kernel.path.clone(),
@@ -52,8 +53,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         run: dirs.vm_runtime(&claim.record.id),
         log: claim.directory().to_owned(),
     };
-    let kind = backend.backend().capabilities().share_kind;
-    let init = init_config(blueprint, &claim.record, rootfs.guest, &vm.shares, network, kind)?;
+    let init = init_config(blueprint, &claim.record, rootfs.guest, shares.guest, network)?;
     let default_window = match preflight.accelerated() {
         true => BOOT_WINDOW,
         false => EMULATED_BOOT_WINDOW,
@@ -67,6 +67,8 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         network_program,
         boot_window_ms: u64::try_from(boot_window.as_millis()).unwrap_or(u64::MAX),
         stdin: spec.stdin,
+        stdin_once: spec.stdin_once,
+        attached: Streams::default(),
         stop: StopOrder {
             signal: spec.stop_signal(image),
             grace_ms: spec.stop_timeout.unwrap_or_default().millis(),
@@ -77,7 +79,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
 }
 
 /// The disk of a VM that was started before is kept; another one is made anew,
-/// since a killed first start may have left half of it.
+/// since what was killed on the way to its first start may have left half of it.
 fn make_rootfs(
     dirs: &Dirs,
     blueprint: &Blueprint,
@@ -87,20 +89,16 @@ fn make_rootfs(
     let directory = claim.directory();
     let upper = directory.join("upper.img");
     let failed = |e| Failure::cannot("make the VM's disk", e);
-    match claim.record.started_ms {
-        Some(_) if upper.exists() => {}
-        Some(_) => {
-            return Err(Failure::new(format!("the VM's disk {} is gone", upper.display()))
-                .hint("mvm rm it, and run its image again"));
+    if matches!(claim.record.phase, Phase::Creating | Phase::Created) {
+        match std::fs::remove_file(&upper) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+            _ => {}
         }
-        None => {
-            match std::fs::remove_file(&upper) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
-                _ => {}
-            }
-            upper::create(&upper, blueprint.spec.disk_mib, &dirs.data.join("uppers"))
-                .map_err(failed)?;
-        }
+        upper::create(&upper, blueprint.spec.disk_mib, &dirs.data.join("uppers"))
+            .map_err(failed)?;
+    } else if !upper.exists() {
+        return Err(Failure::new(format!("the VM's disk {} is gone", upper.display()))
+            .hint("mvm rm it, and run its image again"));
     }
     if let Some(layer) = blueprint.layers.iter().find(|layer| !layer.path.exists()) {
         return Err(Failure::new(format!("the layer {} is gone", layer.path.display()))
@@ -113,24 +111,6 @@ fn make_rootfs(
         ephemeral: claim.record.auto_remove,
     };
     backend.backend().prepare_rootfs(&rootfs, directory).map_err(Failure::from)
-}
-
-fn shares(spec: &VmSpec, backend: &Choice) -> Result<Vec<Share>> {
-    let most = backend.backend().capabilities().max_shares;
-    if spec.volumes.len() > most {
-        return Err(Failure::new(format!(
-            "{} volumes; the {} backend takes {most}",
-            spec.volumes.len(),
-            backend.backend().name()
-        ))
-        .hint("mount a directory that holds them all"));
-    }
-    let share = |(index, volume): (usize, &Volume)| Share {
-        tag: format!("v{index}"),
-        source: volume.source.clone(),
-        read_only: volume.read_only,
-    };
-    Ok(spec.volumes.iter().enumerate().map(share).collect())
 }
 
 /// Looked up only where there are files to own.
@@ -148,22 +128,10 @@ fn init_config(
     blueprint: &Blueprint,
     record: &Record,
     root: mvm_proto::RootFs,
-    shares: &[Share],
+    shares: Vec<mvm_proto::Share>,
     network: Option<Attachment>,
-    kind: ShareKind,
 ) -> Result<InitConfig> {
     let spec = &blueprint.spec;
-    let kind = match kind {
-        ShareKind::NineP => mvm_proto::ShareKind::NINE_P,
-        ShareKind::VirtioFs => mvm_proto::ShareKind::VIRTIO_FS,
-    };
-    let mount = |(share, volume): (&Share, &Volume)| mvm_proto::Share {
-        kind: kind.into(),
-        tag: share.tag.clone(),
-        target: volume.target.clone(),
-        read_only: volume.read_only,
-        ..Default::default()
-    };
     // passt's gateway is no way to the host.
     let to_host = network.as_ref().filter(|attachment| attachment.program.is_none());
     let gateway = to_host.map(|attachment| attachment.guest.gateway.clone());
@@ -174,7 +142,7 @@ fn init_config(
     let mut init = InitConfig {
         hostname: spec.hostname.clone().unwrap_or_else(|| record.id[..12].to_owned()),
         root: MessageField::some(root),
-        shares: shares.iter().zip(&spec.volumes).map(mount).collect(),
+        shares,
         network: MessageField::from_option(network),
         nameservers,
         ..Default::default()

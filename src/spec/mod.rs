@@ -6,12 +6,13 @@ mod blueprint;
 pub mod bytes;
 mod limits;
 pub mod signal;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mvm_proto::Process;
+use mvm_proto::{MessageField, Process, Terminal};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{CANNOT_INVOKE, Failure, Result};
@@ -19,6 +20,7 @@ use crate::hypervisor::BackendName;
 use crate::image::{ImageConfig, Platform, PullPolicy, Source};
 pub use blueprint::Blueprint;
 pub use limits::{ALL, ExtraHost, HOST_GATEWAY, Limits, Tmpfs, Ulimit};
+pub use volumes::{Volume, VolumeSource};
 
 /// RAM of a VM when nothing else is said.
 pub const DEFAULT_MEMORY_MIB: u64 = 512;
@@ -69,6 +71,12 @@ pub struct VmSpec {
     pub disk_mib: u64,
     /// The workload's stdin is open.
     pub stdin: bool,
+    /// It ends with that of the first command that is attached to it.
+    #[serde(default)]
+    pub stdin_once: bool,
+    /// The workload has a terminal.
+    #[serde(default)]
+    pub tty: bool,
     /// What `stop` sends first, in place of what the image says.
     pub stop_signal: Option<u32>,
     pub stop_timeout: Option<StopTimeout>,
@@ -99,15 +107,6 @@ impl StopTimeout {
             Self::Never => u64::MAX,
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Volume {
-    /// Absolute, a directory that exists.
-    pub source: PathBuf,
-    #[serde(with = "bytes")]
-    pub target: Vec<u8>,
-    pub read_only: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +161,8 @@ impl VmSpec {
         self.stop_signal.or_else(|| signal::parse(&image.stop_signal).ok()).unwrap_or(signal::TERM)
     }
 
-    /// The workload, without the streams that the monitor adds.
+    /// The workload, without the streams that the monitor adds; its terminal
+    /// has no size yet.
     pub fn process(&self, image: &ImageConfig) -> Result<Process> {
         let mut env: Vec<Vec<u8>> = image.env.iter().map(|e| e.clone().into_bytes()).collect();
         env.extend(self.env.iter().cloned());
@@ -173,6 +173,7 @@ impl VmSpec {
             cwd: self.workdir.as_ref().unwrap_or(&image.working_dir).clone().into_bytes(),
             user: self.user.as_ref().unwrap_or(&image.user).clone(),
             cpu_milli: if whole_cpus { 0 } else { self.cpu_milli },
+            terminal: MessageField::from_option(self.tty.then(Terminal::new)),
             ..Default::default()
         };
         self.limits.apply_to_process(&mut process);
@@ -226,6 +227,8 @@ pub mod tests {
             cpu_milli: 1000,
             disk_mib: 1024,
             stdin: false,
+            stdin_once: false,
+            tty: false,
             stop_signal: None,
             stop_timeout: None,
             limits: Limits::default(),

@@ -27,6 +27,15 @@ pub fn parse(text: &str) -> Result<u32, String> {
     }
 }
 
+/// A signal's name, SIG and all; for one without, its number.
+pub fn name(signal: u32) -> String {
+    let at = usize::try_from(signal).ok().and_then(|signal| signal.checked_sub(1));
+    match at.and_then(|at| SIGNALS.get(at)) {
+        Some(name) => format!("SIG{name}"),
+        None => signal.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +50,13 @@ mod tests {
         for text in ["", "0", "65", "SIG", "TERMX", "-9", "RTMIN+40", "RTMIN-1", "RTMIN+"] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn names_come_back() {
+        for signal in 1..=64 {
+            assert_eq!(parse(&name(signal)), Ok(signal));
+        }
+        assert_eq!((name(15).as_str(), name(0).as_str()), ("SIGTERM", "0"));
     }
 }

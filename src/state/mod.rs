@@ -7,6 +7,7 @@ mod file;
 mod names;
 mod pins;
 mod record;
+mod rename;
 mod vms;
 
 pub use dirs::Dirs;

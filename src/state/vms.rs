@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 
+use super::rename::renamed;
 use super::{
     Dirs, Durability, Phase, Record, SCHEMA, make_private_dir, random_name, replace_file_with,
 };
@@ -25,7 +26,7 @@ const MAX_RECORD: u64 = 4 << 20;
 const MIN_PREFIX: usize = 3;
 
 pub struct VmStore {
-    dirs: Dirs,
+    pub(super) dirs: Dirs,
 }
 
 /// A VM that this process holds the lock of.
@@ -67,7 +68,9 @@ impl VmStore {
         make_private_dir(&directory).map_err(|e| self.unwritable(e))?;
         let claim = self.reserve_name(&mut record).and_then(|()| {
             let lock = open_lock(&directory).map_err(|e| self.unwritable(e))?;
-            FileExt::try_lock(&lock).map_err(|e| Failure::cannot("lock a new VM", e))?;
+            if !take(&lock) {
+                return Err(Failure::new("someone else holds the lock of a new VM"));
+            }
             let claim = Claim { record, directory: directory.clone(), lock };
             claim.save().map(|()| claim)
         });
@@ -97,16 +100,23 @@ impl VmStore {
 
     /// Takes a name for `id`; `Some(owner)` when a VM that exists has it. Call
     /// under the commit lock.
-    fn try_name(&self, name: &str, id: &str, durability: Durability) -> Result<Option<String>> {
+    pub(super) fn try_name(
+        &self,
+        name: &str,
+        id: &str,
+        durability: Durability,
+    ) -> Result<Option<String>> {
         let path = self.names().join(name);
         if let Some(owner) = read_small(&path)
             && self.dirs.vm(&owner).join(RECORD).exists()
         {
             let found = self.read(&owner)?;
-            if !self.is_garbage(&found) {
-                return Ok(Some(owner));
+            match self.is_garbage(&found) {
+                true => self.remove_files(&owner, Some(&found.record))?,
+                false if found.record.name == name => return Ok(Some(owner)),
+                // It has another name by now.
+                false => {}
             }
-            self.remove_files(&owner, Some(&found.record))?;
         }
         replace_file_with(&path, id.as_bytes(), durability).map_err(|e| self.unwritable(e))?;
         Ok(None)
@@ -130,6 +140,7 @@ impl VmStore {
                 Err(error) => tracing::warn!(vm = %id, "{error}"),
             }
         }
+        self.sweep_names(&all);
         all.sort_by(|a, b| {
             (a.record.created_ms, &a.record.id).cmp(&(b.record.created_ms, &b.record.id))
         });
@@ -167,6 +178,8 @@ impl VmStore {
         let none = || {
             Failure::new(format!("no such VM: {word}")).hint("mvm ps -a lists the VMs there are")
         };
+        // Docker shows names with a slash, and takes them so.
+        let word = word.strip_prefix('/').unwrap_or(word);
         let id = if is_id(word) && self.dirs.vm(word).join(RECORD).exists() {
             word.to_owned()
         } else if let Some(id) = self.by_name(word) {
@@ -185,7 +198,9 @@ impl VmStore {
     fn by_name(&self, name: &str) -> Option<String> {
         super::validate_name(name).ok()?;
         let id = read_small(&self.names().join(name))?;
-        (is_id(&id) && self.dirs.vm(&id).join(RECORD).exists()).then_some(id)
+        let other_name = |found: Found| found.record.name != name;
+        let exists = is_id(&id) && self.record_path(&id).exists();
+        (exists && !self.read(&id).is_ok_and(other_name)).then_some(id)
     }
 
     fn by_prefix(&self, prefix: &str) -> Result<Option<String>> {
@@ -243,7 +258,7 @@ impl VmStore {
     /// A lone VM as it is now.
     pub fn read(&self, id: &str) -> Result<Found> {
         let directory = self.dirs.vm(id);
-        let record = read_record(&directory.join(RECORD))?;
+        let record = read_record(&self.dirs, id)?;
         if record.id != id {
             return Err(Failure::new(format!("the record in {} names another VM", id)));
         }
@@ -265,10 +280,7 @@ impl VmStore {
     fn remove_files(&self, id: &str, record: Option<&Record>) -> Result<()> {
         let failed = |e: io::Error| Failure::cannot(format!("remove VM {id}"), e);
         if let Some(record) = record {
-            let name = self.names().join(&record.name);
-            if read_small(&name).as_deref() == Some(id) {
-                ignore_missing(fs::remove_file(&name)).map_err(failed)?;
-            }
+            self.forget_names(id, &record.name);
             ignore_missing(fs::remove_dir_all(record.dirs.vm_runtime(id))).map_err(failed)?;
         }
         let directory = self.dirs.vm(id);
@@ -320,12 +332,12 @@ impl VmStore {
         &self.dirs.runtime
     }
 
-    fn names(&self) -> PathBuf {
+    pub(super) fn names(&self) -> PathBuf {
         self.dirs.vms().join("names")
     }
 
     /// Held for a commit only, never across work.
-    fn commit_lock(&self) -> Result<File> {
+    pub(super) fn commit_lock(&self) -> Result<File> {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
         sys::owner_only(&mut options);
@@ -334,7 +346,7 @@ impl VmStore {
         Ok(lock)
     }
 
-    fn unwritable(&self, error: io::Error) -> Failure {
+    pub(super) fn unwritable(&self, error: io::Error) -> Failure {
         let failure = Failure::cannot(format!("write to {}", self.dirs.vms().display()), &error);
         match error.kind() {
             ErrorKind::StorageFull => failure.hint("free some space there"),
@@ -365,7 +377,7 @@ impl Claim {
     /// What the monitor does with the lock that it inherited.
     pub fn inherit(dirs: &Dirs, id: &str, lock: File) -> Result<Self> {
         let directory = dirs.vm(id);
-        let record = read_record(&directory.join(RECORD))?;
+        let record = read_record(dirs, id)?;
         Ok(Self { record, directory, lock })
     }
 
@@ -375,13 +387,13 @@ impl Claim {
     }
 }
 
-fn name_in_use(name: &str, owner: &str) -> Failure {
+pub(super) fn name_in_use(name: &str, owner: &str) -> Failure {
     let owner = &owner[..owner.len().min(12)];
     Failure::new(format!("the name {name:?} is in use by VM {owner}"))
         .hint(format!("mvm rm {name}, or choose another --name"))
 }
 
-fn is_id(word: &str) -> bool {
+pub(super) fn is_id(word: &str) -> bool {
     word.len() == 64 && word.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -417,27 +429,30 @@ fn is_locked(directory: &Path) -> bool {
     matches!(FileExt::try_lock_shared(&lock), Err(TryLockError::WouldBlock))
 }
 
-fn read_small(path: &Path) -> Option<String> {
+/// An ID or a name.
+pub(super) fn read_small(path: &Path) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
-    (text.len() <= 64).then_some(text)
+    (text.len() <= 128).then_some(text)
 }
 
-fn read_record(path: &Path) -> Result<Record> {
+fn read_record(dirs: &Dirs, id: &str) -> Result<Record> {
+    let path = &dirs.vm(id).join(RECORD);
     let failed = |why: String| Failure::cannot(format!("read {}", path.display()), why);
     let length = fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
     if length > MAX_RECORD {
         return Err(failed(format!("{length} bytes are too many for a record")));
     }
     let text = fs::read(path).map_err(|e| failed(e.to_string()))?;
-    let record: Record = serde_json::from_slice(&text).map_err(|e| failed(e.to_string()))?;
+    let mut record: Record = serde_json::from_slice(&text).map_err(|e| failed(e.to_string()))?;
     if record.schema > SCHEMA {
         return Err(failed(format!("it is of schema {}, of a newer mvm", record.schema))
             .hint("use that mvm, or remove the VM with it"));
     }
+    record.name = renamed(dirs, id).unwrap_or(record.name);
     Ok(record)
 }
 
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+pub(super) fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
@@ -445,11 +460,11 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::{ExitRecord, ImageRecord, random_id};
     use super::*;
 
-    fn record(dirs: &Dirs, name: &str) -> Record {
+    pub(in super::super) fn record(dirs: &Dirs, name: &str) -> Record {
         Record {
             schema: SCHEMA,
             id: random_id().unwrap(),
@@ -477,14 +492,14 @@ mod tests {
         }
     }
 
-    fn store() -> (tempfile::TempDir, Dirs, VmStore) {
+    pub(in super::super) fn store() -> (tempfile::TempDir, Dirs, VmStore) {
         let home = tempfile::tempdir().unwrap();
         let dirs = Dirs::under(home.path());
         let store = VmStore::new(&dirs);
         (home, dirs, store)
     }
 
-    fn finished(claim: &mut Claim) {
+    pub(in super::super) fn finished(claim: &mut Claim) {
         claim.record.phase = Phase::Exited;
         claim.record.exit = Some(ExitRecord {
             code: 0,
@@ -502,7 +517,7 @@ mod tests {
         let mut claim = store.create(record(&dirs, "web")).unwrap();
         finished(&mut claim);
         let id = claim.record.id.clone();
-        for word in [id.as_str(), "web", &id[..3], &id[..12]] {
+        for word in [id.as_str(), "web", "/web", &id[..3], &id[..12]] {
             assert_eq!(store.find(word).unwrap().record.id, id, "{word}");
         }
         for word in ["we", &id[..2], "", "../web", "zzz"] {

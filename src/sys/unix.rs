@@ -303,6 +303,7 @@ pub fn signals() -> io::Result<tokio::sync::mpsc::Receiver<u32>> {
         (SignalKind::user_defined1(), 10),
         (SignalKind::user_defined2(), 12),
         (SignalKind::terminate(), 15),
+        (SignalKind::window_change(), 28),
     ];
     for (kind, in_guest) in kinds {
         let mut arriving = signal(kind)?;

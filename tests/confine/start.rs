@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use mvm::confine::{self, GuestUser, Policy, Subject};
+use mvm::confine::{self, Bind, GuestUser, Policy, Subject};
 use mvm::hypervisor::libkrun::Libkrun;
 use mvm::hypervisor::qemu::{Accelerator, Qemu};
-use mvm::hypervisor::{Backend, Disk, DiskFormat, VmConfig};
+use mvm::hypervisor::{Backend, Disk, DiskFormat, Share, VmConfig};
 
 use crate::attempts::{Targets, VARIABLE};
 
@@ -21,6 +21,8 @@ pub const UNCONFINED: &str = "unconfined";
 pub const FITTING: &str = "fitting";
 /// Another one, that no kernel makes a user namespace for.
 pub const MISFIT: &str = "misfit";
+/// That one again, which is to see a file in another place.
+pub const BOUND: &str = "bound";
 
 pub fn main(what: &str) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -36,8 +38,14 @@ pub fn main(what: &str) -> ExitCode {
                 let command = std::process::Command::new(&program).arg("-nodefaults").output();
                 String::from_utf8_lossy(&command.expect("run it").stderr).into_owned()
             }
-            FITTING => walls(&program, 33).await,
-            _ => walls(&program, u32::MAX).await,
+            FITTING => walls(&program, 33, Vec::new()).await,
+            MISFIT => walls(&program, u32::MAX, Vec::new()).await,
+            _ => {
+                let (source, target) = (program.clone(), program.with_file_name("place"));
+                std::fs::write(&target, "").expect("write a file");
+                let bind = Bind { source, target, read_only: true };
+                walls(&program, u32::MAX, vec![bind]).await
+            }
         }
     });
     println!("{said}");
@@ -56,12 +64,19 @@ async fn vm(backend: &dyn Backend) -> String {
         read_only: false,
         ephemeral: true,
     };
+    // One file of a directory that has a key in it.
+    let share = Share {
+        tag: "files".into(),
+        source: directory.join("volumes"),
+        read_only: false,
+        parts: vec![targets.home.join(".ssh/shown")],
+    };
     let config = VmConfig {
         name: text,
         vcpus: 1,
         memory_mib: 64,
         disks: vec![disk],
-        shares: Vec::new(),
+        shares: vec![share],
         guest_user: GuestUser { uid: 33, gid: 44 },
         nics: Vec::new(),
         kernel: targets.kernel.clone(),
@@ -79,17 +94,21 @@ async fn vm(backend: &dyn Backend) -> String {
 }
 
 /// Which walls there are around a program whose user has this number inside.
-async fn walls(program: &Path, uid: u32) -> String {
+async fn walls(program: &Path, uid: u32, binds: Vec<Bind>) -> String {
     let mut policy = Policy {
         guest_user: GuestUser { uid, gid: 0 },
         read: confine::library_places(program),
         execute: confine::loader_of(program),
+        binds,
         ..Policy::default()
     };
     policy.execute.push(program.to_owned());
     let mut command = tokio::process::Command::new(program);
     command.arg("--list").stdout(std::process::Stdio::null()).current_dir("/");
-    let (mut child, report) =
-        confine::spawn(&mut command, &policy, Subject::Program).expect("start it all the same");
-    format!("{} with {report}", child.wait().await.expect("wait for it"))
+    match confine::spawn(&mut command, &policy, Subject::Program, || false) {
+        Ok((mut child, report)) => {
+            format!("{} with {report}", child.wait().await.expect("wait for it"))
+        }
+        Err(error) => format!("not started: {error}"),
+    }
 }

@@ -15,7 +15,7 @@ use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use crate::attempts::{ATTEMPTS, DEADLY, POSSIBLE, Targets, VARIABLE};
-use crate::start::{FITTING, LIBKRUN, MISFIT, QEMU, UNCONFINED};
+use crate::start::{BOUND, FITTING, LIBKRUN, MISFIT, QEMU, UNCONFINED};
 
 #[path = "../support/skip.rs"]
 mod skip;
@@ -52,6 +52,8 @@ fn nothing_is_possible(backend: &str, user: &Result<u32, String>) {
     let said = host.run(backend, None);
     assert!(said.contains(&format!("{POSSIBLE}\"")), "something was possible: {said}");
     assert!(!said.contains("not even"), "{said}");
+    let shown = fs::read_to_string(host.targets.home.join(".ssh/shown")).unwrap();
+    assert_eq!(shown, "contentseen", "a volume of one file is that file");
     host.is_untouched();
 
     let said = host.run(UNCONFINED, None);
@@ -76,6 +78,8 @@ fn without_namespaces_the_other_walls_stand() {
     {
         assert!(said.contains(word), "{word:?} in {said}");
     }
+    let said = host.run(BOUND, None);
+    assert!(said.contains("not started: this host lets mvm mount nothing"), "{said}");
 }
 
 fn root() -> Result<u32, String> {
@@ -124,7 +128,7 @@ impl Host {
         let path = |name: &str| directory.path().join(name);
         fs::create_dir_all(path("home/.ssh")).unwrap();
         fs::create_dir(path("vm")).unwrap();
-        for name in ["home/.ssh/key", "vm/kernel", "vm/disk"] {
+        for name in ["home/.ssh/key", "home/.ssh/shown", "vm/kernel", "vm/disk"] {
             fs::write(path(name), "content").unwrap();
             fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
         }

@@ -21,12 +21,15 @@ mod hostile;
 mod image;
 mod lifecycle;
 mod limits;
+mod logs;
 mod network;
 mod options;
 mod package;
 mod pull;
+mod restart;
 mod signals;
 mod streams;
+mod terminal;
 mod volumes;
 
 use support::{Home, Mvm, images, is_libkrun, kernel};

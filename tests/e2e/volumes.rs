@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use crate::support::{Account, Home};
-use crate::{need, ready, sh};
+use crate::{image, need, ready, sh};
 
 /// Owner, group and permissions, of the link itself if it is one.
 fn owner(path: &Path) -> (u32, u32, u32) {
@@ -150,4 +150,115 @@ fn roots_volumes_keep_their_owners() {
     assert_eq!(owner(&open.join("mine")), (33, 44, 0o644));
     assert_eq!(owner(&open.join("dir")), (33, 44, 0o755));
     assert_eq!(owner(&open.join("link")), (33, 44, 0o777));
+}
+
+/// Single files, and more volumes than any VMM has slots, are shown from one
+/// share; of the host there is nothing else in it.
+#[test]
+fn files_and_twenty_directories_for_an_ordinary_user() {
+    let home = need!(Home::of_ordinary_user());
+    many_volumes(&home, &["-u", "33:44"], (33, 44));
+}
+
+#[test]
+fn files_and_twenty_directories_for_root() {
+    let home = need!(ready());
+    many_volumes(&home, &[], (0, 0));
+}
+
+fn many_volumes(home: &Home, options: &[&str], inside: (u32, u32)) {
+    const DIRECTORIES: usize = 20;
+    let account = home.account();
+    let made = home.make_volume("made");
+    let mut volumes = Vec::new();
+    for n in 0..DIRECTORIES {
+        let directory = home.make_volume(&format!("d{n}"));
+        file(account, &directory.join("name"), 0o600);
+        let mode = if n % 2 == 0 { "rw" } else { "ro" };
+        volumes.push(format!("{}:/v/{n}:{mode}", directory.display()));
+    }
+    for (name, mode) in [("conf.json", 0o600), ("kept", 0o644), ("beside", 0o600)] {
+        file(account, &made.join(name), mode);
+    }
+    // The deeper one first, and a place that the image has.
+    volumes.push(format!("{}:/v/0/conf.json", made.join("conf.json").display()));
+    volumes.push(format!("{}:/etc/passwd:ro", made.join("kept").display()));
+    volumes.push("/own/place".into());
+    let flags: Vec<&str> = volumes.iter().flat_map(|volume| ["-v", volume]).collect();
+    let script =
+        "cat /v/*/name | wc -l; stat -c '%u %g %a' /v/0/conf.json; cat /v/0/conf.json /etc/passwd
+        echo guest >>/v/0/conf.json; echo no 2>/dev/null >/etc/passwd || echo refused
+        for n in 0 1; do touch /v/$n/new 2>/dev/null || echo refused; done
+        rm -f /v/0/conf.json 2>/dev/null || echo busy; ls -d /own/place
+        grep -c ' /s/' /proc/mounts; echo ready; read line
+        n=0; until grep -q again /v/0/conf.json || [ $n = 20 ]; do sleep 1; n=$((n + 1)); done
+        cat /v/0/conf.json";
+    let busybox = image("busybox");
+    let words = ["run", "--rm", "-i"].iter().chain(options).chain(&flags).copied();
+    let mut running = home.mvm(words).args([&busybox, "sh", "-c", script]).spawn();
+    running.wait_for_stdout("ready\n");
+    // What the host does is seen at once on QEMU, after 5 s at most on libkrun.
+    let conf = made.join("conf.json");
+    assert_eq!(fs::read_to_string(&conf).unwrap(), "host\nguest\n");
+    let mut writer = fs::OpenOptions::new().append(true).open(&conf).unwrap();
+    std::io::Write::write_all(&mut writer, b"host again\n").unwrap();
+    let mut stdin = running.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, b"go on\n").expect("write to mvm");
+    drop(stdin);
+    let (uid, gid) = inside;
+    running.finish().status(0).stdout(format!(
+        "{DIRECTORIES}\n{uid} {gid} 600\nhost\nhost\nrefused\nrefused\nbusy\n/own/place\n0\nready\n\
+         host\nguest\nhost again\n"
+    ));
+    assert_eq!(owner(&home.path().join("d0/new")), (account.uid, account.gid, 0o644));
+    assert_eq!(owner(&conf), (account.uid, account.gid, 0o600));
+    assert_eq!(fs::read_to_string(made.join("kept")).unwrap(), "host\n");
+    assert!(!home.path().join("d1/new").exists());
+}
+
+/// What the guest's kernel finds when it looks past the mounts.
+#[test]
+fn a_share_of_parts_has_nothing_else_in_it() {
+    let home = need!(ready());
+    let directory = home.make_volume("private");
+    for name in ["shown", "hidden"] {
+        file(home.account(), &directory.join(name), 0o600);
+    }
+    let shown = format!("{}:/etc/app/shown", directory.join("shown").display());
+    let script = "umount /etc/app/shown
+        mkdir /again; mount -t 9p -o trans=virtio,version=9p2000.L files /again 2>/dev/null ||
+            mount -t virtiofs files /again
+        ls -A /again; cat /again/0
+        for d in /again /again/..; do ls -A $d | grep -E 'hidden|private'; touch $d/new; rm -f $d/0; done 2>/dev/null
+        ln /again/0 /again/1 2>/dev/null; mv /again/0 /again/1 2>/dev/null; echo guest >/again/0; ls -A /again";
+    let output = sh(&home, &["--mount", &mounted(&shown)], script).run();
+    output.status(0).stdout("0\nhost\n0\n");
+    assert_eq!(fs::read_to_string(directory.join("shown")).unwrap(), "guest\n");
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);
+}
+
+/// As `--mount` takes it.
+fn mounted(volume: &str) -> String {
+    let (source, target) = volume.split_once(':').expect("a volume");
+    format!("type=bind,\"source={source}\",target={target}")
+}
+
+/// It was there when the VM was made.
+#[test]
+fn a_volume_that_vanished_or_became_a_link_is_no_volume() {
+    let home = need!(ready());
+    let directory = home.make_volume("place");
+    let conf = directory.join("conf");
+    file(home.account(), &conf, 0o600);
+    let volume = format!("{}:/conf", conf.display());
+    home.mvm(["create", "--name", "box", "-v", &volume, &image("busybox"), "true"]).run().status(0);
+    fs::remove_file(&conf).unwrap();
+    home.mvm(["start", "-a", "box"]).run().status(1).one_error("is gone");
+    std::os::unix::fs::symlink("/etc/shadow", &conf).unwrap();
+    home.mvm(["start", "-a", "box"]).run().status(1).one_error("a link leads elsewhere");
+    fs::remove_file(&conf).unwrap();
+    file(home.account(), &conf, 0o600);
+    home.mvm(["start", "-a", "box"]).run().status(0);
+    home.mvm(["rm", "box"]).run().status(0);
+    assert_eq!(fs::read_to_string(&conf).unwrap(), "host\n");
 }

@@ -15,8 +15,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values;
+use super::volumes::Mounts;
 use crate::error::{Failure, Result};
-use crate::spec::{Limits, Volume};
+use crate::spec::Limits;
 
 pub use files::env_files;
 
@@ -89,7 +90,7 @@ pub struct LimitArgs {
 
 impl LimitArgs {
     /// What the flags ask for. `volumes` are mounted as well.
-    pub fn limits(&self, volumes: &[Volume]) -> Result<Limits> {
+    pub fn limits(&self, mounts: &Mounts) -> Result<Limits> {
         self.refused.check()?;
         let mut limits = Limits {
             privileged: self.privileged,
@@ -98,7 +99,9 @@ impl LimitArgs {
             pids: self.pids_limit.map(pids).transpose()?.flatten(),
             ulimits: ulimit::last_of_each(&self.ulimit),
             shm_bytes: self.shm_size.filter(|size| *size != 0),
-            tmpfs: self.tmpfs.iter().map(|text| tmpfs::parse(text)).collect::<Result<_>>()?,
+            tmpfs: (self.tmpfs.iter().chain(&mounts.tmpfs))
+                .map(|text| tmpfs::parse(text))
+                .collect::<Result<_>>()?,
             read_only: self.read_only,
             hosts: self.add_host.iter().map(|text| names::host(text)).collect::<Result<_>>()?,
             dns: self.dns.iter().map(|text| names::server(text)).collect::<Result<_>>()?,
@@ -111,7 +114,7 @@ impl LimitArgs {
         for option in &self.security_opt {
             security::option(option, &mut limits)?;
         }
-        tmpfs::check_targets(&limits.tmpfs, volumes)?;
+        tmpfs::check_targets(&limits.tmpfs, &mounts.volumes)?;
         ulimit::check_files(&limits)?;
         Ok(limits)
     }

@@ -17,7 +17,7 @@ fn args(words: &[&str]) -> LimitArgs {
 }
 
 fn limits(words: &[&str]) -> Result<Limits> {
-    args(words).limits(&[])
+    args(words).limits(&Mounts::default())
 }
 
 #[test]

@@ -121,6 +121,7 @@ pub fn check_targets(tmpfs: &[Tmpfs], volumes: &[Volume]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::VolumeSource;
 
     #[test]
     fn options_change_dockers_defaults() {
@@ -167,7 +168,8 @@ mod tests {
         let tmpfs = |targets: &[&str]| -> Vec<Tmpfs> {
             targets.iter().map(|target| parse(target).unwrap()).collect()
         };
-        let volume = Volume { source: "/".into(), target: b"/data/".to_vec(), read_only: true };
+        let volume =
+            Volume { source: VolumeSource::OwnDisk, target: b"/data/".to_vec(), read_only: true };
         assert!(check_targets(&tmpfs(&["/a", "/b"]), &[]).is_ok());
         assert!(check_targets(&tmpfs(&["/a", "/a/"]), &[]).is_err());
         assert!(check_targets(&tmpfs(&["/data"]), std::slice::from_ref(&volume)).is_err());

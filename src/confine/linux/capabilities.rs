@@ -32,8 +32,9 @@ const READABLE: CapabilitySet = CapabilitySet::DAC_READ_SEARCH;
 /// What a process of root under this policy keeps of what it has.
 pub fn needed(policy: &Policy, subject: Subject) -> CapabilitySet {
     let mut needed = CapabilitySet::empty();
-    for share in &policy.shares {
-        needed |= if share.read_only { READABLE } else { WRITABLE };
+    let shares = policy.shares.iter().map(|share| share.read_only);
+    for read_only in shares.chain(policy.binds.iter().map(|bind| bind.read_only)) {
+        needed |= if read_only { READABLE } else { WRITABLE };
     }
     if subject == Subject::Runner && needed.contains(WRITABLE) {
         needed |= SWITCHES_USERS;

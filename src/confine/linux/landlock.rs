@@ -58,6 +58,13 @@ fn build(policy: &Policy) -> Result<Option<OwnedFd>, RulesetError> {
         let access = if share.read_only { READ } else { SHARE };
         ruleset = add(ruleset, &share.path, access)?;
     }
+    for bind in &policy.binds {
+        // Whoever asks is in the VMM's tree, where only the target is there, or
+        // outside, where what covers it later is only at its source.
+        let access = if bind.read_only { READ } else { SHARE };
+        ruleset = add(ruleset, &bind.target, access)?;
+        ruleset = add(ruleset, &bind.source, access)?;
+    }
     Ok(ruleset.into())
 }
 

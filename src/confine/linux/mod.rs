@@ -55,13 +55,20 @@ struct Rest {
 /// Starts a VMM under a policy. Walls that this host does not have are left
 /// out, and the report says so; it counts what a runner is going to do itself.
 /// Descriptors that are not close-on-exec in the child, by earlier `pre_exec`
-/// closures, are passed on.
+/// closures, are passed on. Where the policy's binds cannot be mounted
+/// `without_mounts` says whether to go on.
 pub fn spawn(
     command: &mut Command,
     policy: &Policy,
     subject: Subject,
+    mut without_mounts: impl FnMut() -> bool,
 ) -> Result<(Child, Report), ConfineError> {
-    let namespaces = Namespaces::plan(policy, tree(command, policy, subject));
+    let tree = tree(command, policy, subject);
+    let mut mounts = tree.is_some() || policy.binds.is_empty();
+    if !mounts && !without_mounts() {
+        return Err(ConfineError::NoMounts);
+    }
+    let namespaces = Namespaces::plan(policy, tree);
     // In a namespace of one user there is nothing to do with a capability.
     let capabilities = match namespaces.is_user() {
         true => CapabilitySet::empty(),
@@ -91,6 +98,9 @@ pub fn spawn(
             Err(e) if e.raw_os_error() == Some(NO_NAMESPACES) => {
                 // The last of them tries none, and so cannot say this.
                 tracing::debug!("no namespaces: {:?}", plan.extent());
+                if std::mem::take(&mut mounts) && !policy.binds.is_empty() && !without_mounts() {
+                    return Err(ConfineError::NoMounts);
+                }
                 plan.attempt.fetch_add(1, Ordering::Relaxed);
             }
             Err(e) => return Err(ConfineError::Spawn(e)),
@@ -110,7 +120,7 @@ pub fn probe() -> Result<Report, ConfineError> {
         let mut command = Command::new(&program);
         command.arg("--version").current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let (mut child, report) = spawn(&mut command, &policy, Subject::Program)?;
+        let (mut child, report) = spawn(&mut command, &policy, Subject::Program, || false)?;
         match child.wait().await.map_err(ConfineError::Spawn)? {
             status if status.success() => Ok(report),
             status => Err(ConfineError::Spawn(io::Error::other(status.to_string()))),

@@ -41,7 +41,7 @@ pub struct Tree {
 enum Step {
     Directory(CString),
     File(CString),
-    Bind { source: CString, target: CString, attributes: u64 },
+    Bind { source: CString, target: CString, attributes: u64, required: bool },
 }
 
 /// A path, where it leads when links are followed, and the attributes of its
@@ -105,6 +105,15 @@ impl Tree {
                 source: c_string(path)?,
                 target: relative(path)?,
                 attributes: place.attributes,
+                required: false,
+            });
+        }
+        for bind in &policy.binds {
+            plan.steps.push(Step::Bind {
+                source: c_string(&bind.source)?,
+                target: relative(&bind.target)?,
+                attributes: if bind.read_only { READ_ONLY } else { DATA },
+                required: true,
             });
         }
         Some(plan)
@@ -167,10 +176,10 @@ impl Step {
                 let flags = OFlags::CREATE | OFlags::WRONLY | CLOEXEC;
                 Ok(openat(root, &**path, flags, Mode::RUSR).map(drop)?)
             }
-            Self::Bind { source, target, attributes } => {
+            Self::Bind { source, target, attributes, required } => {
                 let tree = match open_tree(CWD, &**source, CLONE | OpenTreeFlags::AT_RECURSIVE) {
                     // It went away, or this user never got there.
-                    Err(Errno::NOENT | Errno::ACCESS) => return Ok(()),
+                    Err(Errno::NOENT | Errno::ACCESS) if !required => return Ok(()),
                     tree => tree?,
                 };
                 set_attributes(&tree, *attributes)?;
@@ -241,7 +250,7 @@ fn c_string(path: &Path) -> Option<CString> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::SharedDirectory;
+    use super::super::super::{Bind, SharedDirectory};
     use super::*;
     use std::os::unix::fs::symlink;
 
@@ -286,6 +295,23 @@ mod tests {
                 // Nothing is made in a volume.
                 format!("{top}/volume/inside = {CODE}"),
             ]
+        );
+    }
+
+    #[test]
+    fn what_is_to_be_seen_elsewhere_covers_what_is_there() {
+        let home = tempfile::tempdir().unwrap();
+        let stage = home.path().join("stage");
+        fs::create_dir(&stage).unwrap();
+        fs::write(stage.join("0"), "").unwrap();
+        let bind = Bind { source: "/etc/hosts".into(), target: stage.join("0"), read_only: true };
+        let policy =
+            Policy { shares: vec![share(&stage, true)], binds: vec![bind], ..Policy::default() };
+        let steps = planned(&policy).unwrap();
+        let stage = stage.strip_prefix("/").unwrap().display();
+        assert_eq!(
+            steps[steps.len() - 2..],
+            [format!("{stage} = {READ_ONLY}"), format!("{stage}/0 = {READ_ONLY}")]
         );
     }
 

@@ -184,7 +184,7 @@ mod tests {
                 read_only: true,
                 ephemeral: false,
             }],
-            shares: vec![Share { tag: "v0".into(), source: "/x,y".into(), read_only: true }],
+            shares: vec![Share::new("v0", "/x,y".into(), true)],
             guest_user: GuestUser::default(),
             nics: Vec::new(),
             kernel: "/k".into(),

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A command that takes a workload's streams: stdin, output and signals pass
+//! between the monitor and this process until one of them leaves.
+
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::output::Output;
+use super::wire::{self, CHUNK, Event, Kind, Order, STDIN_WINDOW, Streams};
+use crate::error::{Failure, Result};
+use crate::sys::{self, Connection};
+use crate::terminal::{self, Change, DetachKeys, Matcher, Raw, Size};
+
+const SIGHUP: u32 = 1;
+const SIGWINCH: u32 = 28;
+
+/// How a command is attached to a workload.
+#[derive(Clone, Debug)]
+pub struct Attachment {
+    pub streams: Streams,
+    /// Signals that this process gets are for the workload.
+    pub sig_proxy: bool,
+    /// What is typed on a terminal to leave.
+    pub detach_keys: DetachKeys,
+}
+
+impl Attachment {
+    /// That of a command that does not stay.
+    pub fn none() -> Self {
+        Self { streams: Streams::default(), sig_proxy: true, detach_keys: DetachKeys::default() }
+    }
+}
+
+/// A VM that this command listens to.
+pub struct Attached {
+    pub(super) connection: Connection,
+    pub(super) attachment: Attachment,
+    /// The workload has a terminal.
+    pub(super) terminal: bool,
+    /// It runs: this command comes later than its start.
+    pub(super) running: bool,
+    /// Where the monitor complains, if that outlives it.
+    pub(super) log: Option<PathBuf>,
+}
+
+/// How it ended for this command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The workload has, with this code.
+    Exited(u8),
+    /// The workload goes on; this command is to exit with this status.
+    Left(u8),
+}
+
+/// How long a monitor may take to read what was typed last.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Why this command leaves a workload that goes on.
+pub enum Leave {
+    /// Its keys were typed.
+    Detached,
+    /// It had nothing to take but stdin, and that has ended.
+    InputEnded,
+    /// The terminal is gone.
+    Lost,
+    /// A signal that is not for the workload.
+    Signal(u32),
+}
+
+/// On the way to the monitor.
+pub enum Sent {
+    Frame(Kind, Vec<u8>),
+    /// All before this has been sent.
+    Mark(oneshot::Sender<()>),
+}
+
+pub type Frames = mpsc::Sender<Sent>;
+
+impl Attached {
+    /// What this command reads is typed on the workload's terminal.
+    pub fn types(&self) -> bool {
+        self.terminal && self.attachment.streams.stdin
+    }
+
+    /// Until the workload has started. Its output goes to the logs alone from
+    /// then on, and a signal until then gives the start up.
+    pub async fn until_started(self, mut on_event: impl FnMut(&Event)) -> Result<()> {
+        let (mut reader, writer) = tokio::io::split(self.connection);
+        let (frames, queue) = mpsc::channel(8);
+        tokio::spawn(send_frames(writer, queue));
+        tokio::spawn(async move {
+            let Some(mut signals) = signals() else { return };
+            while let Some(signal) = signals.recv().await {
+                send_order(&frames, &Order::Signal(signal)).await;
+            }
+        });
+        while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
+            match (kind, wire::parse(&payload)) {
+                (Kind::Event, Ok(Event::Started | Event::Exited { .. })) => return Ok(()),
+                (Kind::Event, Ok(Event::Failed(failure))) => return Err(failure),
+                (Kind::Event, Ok(event)) => on_event(&event),
+                _ => {}
+            }
+        }
+        Err(monitor_died(self.log))
+    }
+
+    /// Until the VM has ended, or this command leaves it. `on_event` hears of
+    /// phases.
+    pub async fn run(self, mut on_event: impl FnMut(&Event)) -> Result<End> {
+        let (reader, writer) = tokio::io::split(self.connection);
+        let (frames, queue) = mpsc::channel(8);
+        tokio::spawn(send_frames(writer, queue));
+        let (leaving, mut left) = mpsc::channel(4);
+        let (output, written) = Output::start(frames.clone(), self.terminal, leaving.clone());
+        let mut side = Side {
+            attachment: self.attachment,
+            terminal: self.terminal,
+            frames,
+            credit: Arc::new(Semaphore::new(STDIN_WINDOW)),
+            leaving,
+            raw: None,
+        };
+        side.begin();
+        if self.running {
+            side.workload_runs()?;
+            side.redraw().await;
+        }
+        let ended = {
+            let mut ending = pin!(side.receive(reader, &output, &mut on_event));
+            tokio::select! {
+                ended = &mut ending => Ok(ended?),
+                Some(leave) = left.recv() => Err(leave),
+            }
+        };
+        if let Err(leave) = ended {
+            side.flush().await;
+            // The terminal is as it was before anything is said on it.
+            drop(side);
+            return Ok(leave.end());
+        }
+        drop(output);
+        let _ = written.await;
+        drop(side);
+        let Ok(Some(end)) = ended else { return Err(monitor_died(self.log)) };
+        on_event(&end);
+        match end {
+            Event::Exited { code, .. } => Ok(End::Exited(code)),
+            Event::Failed(failure) => Err(failure),
+            _ => Err(monitor_died(self.log)),
+        }
+    }
+}
+
+impl Leave {
+    fn end(self) -> End {
+        match self {
+            Self::Detached => {
+                eprintln!("read escape sequence");
+                End::Left(0)
+            }
+            Self::InputEnded => End::Left(0),
+            Self::Lost => End::Left(128 + 1),
+            Self::Signal(signal) => End::Left(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+        }
+    }
+}
+
+fn monitor_died(log: Option<PathBuf>) -> Failure {
+    Failure::new("the VM's monitor died, and the VM with it")
+        .maybe_hint(log.map(|log| format!("{} may say why", log.display())))
+}
+
+/// What passes from here to the monitor, and what the terminal has to do with it.
+struct Side {
+    attachment: Attachment,
+    terminal: bool,
+    frames: Frames,
+    credit: Arc<Semaphore>,
+    leaving: mpsc::Sender<Leave>,
+    /// While it lives, the terminal is raw.
+    raw: Option<Raw>,
+}
+
+impl Side {
+    /// What need not wait for the workload. What is typed does: until there is
+    /// a terminal in the VM, ^C is a signal here.
+    fn begin(&mut self) {
+        let (frames, leaving) = (self.frames.clone(), self.leaving.clone());
+        tokio::spawn(pass_signals(frames, leaving, self.terminal, self.attachment.sig_proxy));
+        if !self.terminal {
+            if self.attachment.streams.stdin {
+                self.pass_input(None);
+            }
+        } else if terminal::size().is_some() {
+            tokio::spawn(follow_terminal(self.frames.clone()));
+        }
+    }
+
+    /// The terminal is the workload's.
+    fn workload_runs(&mut self) -> Result<()> {
+        if self.terminal && self.attachment.streams.stdin && self.raw.is_none() {
+            let raw = Raw::set().map_err(|e| Failure::cannot("make the terminal raw", e))?;
+            self.raw = Some(raw);
+            self.pass_input(Some(Matcher::new(self.attachment.detach_keys.clone())));
+        }
+        Ok(())
+    }
+
+    fn pass_input(&self, keys: Option<Matcher>) {
+        let input = Input {
+            frames: self.frames.clone(),
+            credit: Arc::clone(&self.credit),
+            leaving: self.leaving.clone(),
+            alone: !self.attachment.streams.output(),
+            keys,
+        };
+        tokio::spawn(input.pass());
+    }
+
+    /// A program that shows something shows it anew when the size changes: so
+    /// it changes, as with Docker.
+    async fn redraw(&self) {
+        if self.terminal
+            && let Some(size) = terminal::size()
+        {
+            let (rows, columns) = (size.rows.saturating_add(1), size.columns.saturating_add(1));
+            send_order(&self.frames, &Order::Resize(Size { rows, columns })).await;
+            send_order(&self.frames, &Order::Resize(size)).await;
+        }
+    }
+
+    /// Passes on what comes, until the event that ends it all.
+    async fn receive(
+        &mut self,
+        mut reader: ReadHalf<Connection>,
+        output: &Output,
+        on_event: &mut impl FnMut(&Event),
+    ) -> Result<Option<Event>> {
+        while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
+            match kind {
+                Kind::Stdout | Kind::Stderr => output.write(kind, payload).await,
+                Kind::Event => match wire::parse(&payload) {
+                    Ok(Event::StdinCredit(bytes)) => {
+                        self.credit.add_permits(bytes.min(STDIN_WINDOW));
+                    }
+                    Ok(end @ (Event::Exited { .. } | Event::Failed(_))) => return Ok(Some(end)),
+                    Ok(event) => {
+                        if event == Event::Started {
+                            self.workload_runs()?;
+                        }
+                        on_event(&event);
+                    }
+                    Err(_) => break,
+                },
+                _ => break,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns when the monitor has what was sent, or does not take it.
+    async fn flush(&self) {
+        let (mark, reached) = oneshot::channel();
+        let flushing = async {
+            let _ = self.frames.send(Sent::Mark(mark)).await;
+            let _ = reached.await;
+        };
+        let _ = timeout(FLUSH, flushing).await;
+    }
+}
+
+async fn send_frames(mut writer: WriteHalf<Connection>, mut queue: mpsc::Receiver<Sent>) {
+    while let Some(sent) = queue.recv().await {
+        match sent {
+            Sent::Frame(kind, payload) => {
+                if wire::write(&mut writer, kind, &payload).await.is_err() {
+                    return;
+                }
+            }
+            Sent::Mark(mark) => drop(mark.send(())),
+        }
+    }
+}
+
+async fn send_order(frames: &Frames, order: &Order) {
+    if let Ok(payload) = serde_json::to_vec(order) {
+        let _ = frames.send(Sent::Frame(Kind::Order, payload)).await;
+    }
+}
+
+/// stdin on its way to the workload.
+struct Input {
+    frames: Frames,
+    credit: Arc<Semaphore>,
+    leaving: mpsc::Sender<Leave>,
+    /// Nothing comes back.
+    alone: bool,
+    /// It is typed on a terminal, and this is looked for.
+    keys: Option<Matcher>,
+}
+
+impl Input {
+    /// Until its end, never more than the monitor gave credit for: signals do
+    /// not wait behind it.
+    async fn pass(mut self) {
+        let mut stdin = tokio::io::stdin();
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let count = match stdin.read(&mut buffer).await {
+                Ok(count) => count,
+                Err(error) => {
+                    tracing::debug!("cannot read stdin: {error}");
+                    0
+                }
+            };
+            let bytes = &buffer[..count];
+            match &mut self.keys {
+                None => {
+                    if !self.send(bytes.to_vec()).await || count == 0 {
+                        break;
+                    }
+                }
+                // A raw terminal has no end but its own.
+                Some(keys) if count == 0 => {
+                    let rest = keys.rest().to_vec();
+                    self.send(rest).await;
+                    return self.leave(Leave::Lost).await;
+                }
+                Some(keys) => {
+                    let mut passed = Vec::with_capacity(count);
+                    let stays = keys.pass(bytes, &mut passed);
+                    // None would be the end.
+                    if !passed.is_empty() && !self.send(passed).await {
+                        return;
+                    }
+                    if !stays {
+                        return self.leave(Leave::Detached).await;
+                    }
+                }
+            }
+        }
+        if self.alone {
+            self.leave(Leave::InputEnded).await;
+        }
+    }
+
+    async fn send(&self, bytes: Vec<u8>) -> bool {
+        let wanted = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let Ok(permits) = self.credit.acquire_many(wanted).await else { return false };
+        permits.forget();
+        self.frames.send(Sent::Frame(Kind::Stdin, bytes)).await.is_ok()
+    }
+
+    async fn leave(&self, why: Leave) {
+        let _ = self.leaving.send(why).await;
+    }
+}
+
+fn signals() -> Option<mpsc::Receiver<u32>> {
+    sys::signals().map_err(|error| tracing::warn!("signals will not reach the VM: {error}")).ok()
+}
+
+/// Signals are for the workload, unless it is not to have them or the terminal
+/// is gone: then they end this command.
+async fn pass_signals(
+    frames: Frames,
+    leaving: mpsc::Sender<Leave>,
+    terminal: bool,
+    sig_proxy: bool,
+) {
+    let Some(mut signals) = signals() else { return };
+    while let Some(signal) = signals.recv().await {
+        match signal {
+            SIGHUP if terminal => drop(leaving.send(Leave::Lost).await),
+            // Its terminal gets the new size, which says as much.
+            SIGWINCH if terminal || !sig_proxy => {}
+            signal if sig_proxy => send_order(&frames, &Order::Signal(signal)).await,
+            signal => drop(leaving.send(Leave::Signal(signal)).await),
+        }
+    }
+}
+
+/// The terminal of the VM takes the size of this one; and this one is raw only
+/// while this process runs.
+async fn follow_terminal(frames: Frames) {
+    let mut changes = match terminal::changes() {
+        Ok(changes) => changes,
+        Err(error) => {
+            tracing::warn!("the VM will not hear of the terminal's size: {error}");
+            return;
+        }
+    };
+    while let Some(change) = changes.recv().await {
+        match change {
+            Change::Suspended => {
+                terminal::pause();
+                terminal::stop_this_process();
+                continue;
+            }
+            Change::Resumed => terminal::resume(),
+            Change::Resized => {}
+        }
+        if let Some(size) = terminal::size() {
+            send_order(&frames, &Order::Resize(size)).await;
+        }
+    }
+}
