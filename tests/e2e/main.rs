@@ -21,6 +21,7 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod limits;
 mod logs;
 mod network;
 mod options;

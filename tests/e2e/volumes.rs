@@ -43,7 +43,8 @@ fn volumes_are_shared_and_read_only_means_it() {
         ls -d /again/* | wc -l
         for d in /deep/er/ro /again/*; do [ -f $d/kept ] && { echo no >$d/kept; rm $d/kept; touch $d/new; }; done
         exit 0";
-    let output = sh(&home, &["-v", &rw, "-v", &ro], script).run();
+    // With every right that the guest has to give.
+    let output = sh(&home, &["--privileged", "-v", &rw, "-v", &ro], script).run();
     output.status(0).stdout("host\nkept\nrefused\n2\n");
     assert_eq!(fs::read_to_string(open_path.join("made/from-guest")).unwrap(), "guest\n");
     assert!(open_path.join("moved").exists() && !open_path.join("from-host").exists());
