@@ -25,9 +25,12 @@ mod network;
 mod options;
 mod package;
 mod pull;
+mod races;
 mod restart;
 mod signals;
+mod storm;
 mod streams;
+mod terminal;
 mod volumes;
 
 use support::{Home, Mvm, images, is_libkrun, kernel};
