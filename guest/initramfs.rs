@@ -98,13 +98,13 @@ pub fn pack(init: &[u8]) -> Vec<u8> {
 
 /// An archive in the format "newc" of cpio(5), the one that Linux reads.
 #[derive(Default)]
-struct Cpio {
+pub struct Cpio {
     bytes: Vec<u8>,
     entries: u32,
 }
 
 impl Cpio {
-    fn add(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
+    pub fn add(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
         self.entries += 1;
         let links = if mode & 0o170_000 == 0o040_000 { 2 } else { 1 };
         let size = u32::try_from(content.len()).expect("an init below 4 GiB");
@@ -124,7 +124,7 @@ impl Cpio {
         self.pad();
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    pub fn finish(mut self) -> Vec<u8> {
         self.add("TRAILER!!!", 0, (0, 0), &[]);
         self.bytes
     }

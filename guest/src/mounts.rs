@@ -11,7 +11,7 @@ use std::path::Path;
 use mvm_proto::InitConfig;
 use rustix::fs::{CWD, FileType, Mode, chmod, makedev, mknodat};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount, mount_bind, mount_remount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 
 use crate::error::{Failure, Step};
 
@@ -59,8 +59,8 @@ const SHM: u64 = 64 << 20;
 
 /// What Docker lets nobody write: through these, root without a capability
 /// would run a program with all of them (core_pattern), or end the VM.
-const SEALED: [&str; 6] =
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/sys/fs/cgroup"];
+const SEALED: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 const LINKS: [(&str, &str); 5] = [
     ("/proc/self/fd", "/dev/fd"),
@@ -73,6 +73,16 @@ const LINKS: [(&str, &str); 5] = [
 /// For the initramfs, before there is a host to complain to.
 pub fn mount_early() -> Result<(), Failure> {
     EARLY.iter().try_for_each(mount_entry)
+}
+
+/// Takes what `mount_early` made away. Covered by the new root it could not be
+/// reached; but as long as there is a /proc that is not sealed, the kernel lets
+/// whoever makes a user namespace mount another one.
+pub fn unmount_early() -> Result<(), Failure> {
+    EARLY.iter().try_for_each(|(target, ..)| {
+        // The channel's device is open.
+        unmount(*target, UnmountFlags::DETACH).step(|| format!("unmount the early {target}"))
+    })
 }
 
 /// For the new root. Everything can be written until `seal_system`.
@@ -122,7 +132,7 @@ fn mount_own_devices() -> Result<(), Failure> {
 }
 
 /// Makes read-only what lets root change the kernel: see docs/SECURITY.md.
-/// Whoever holds a way in from before keeps it.
+/// The agent's own way to the control groups is another mount.
 pub fn seal_system() -> Result<(), Failure> {
     for path in SEALED {
         match mount_bind(path, path) {
@@ -132,12 +142,19 @@ pub fn seal_system() -> Result<(), Failure> {
         }
         make_read_only(path)?;
     }
-    make_read_only("/sys")
+    for path in ["/sys", "/sys/fs/cgroup"] {
+        make_read_only(path)?;
+    }
+    Ok(())
 }
 
 fn make_read_only(path: &str) -> Result<(), Failure> {
     let flags = MountFlags::BIND | MountFlags::RDONLY | NOTHING;
-    mount_remount(path, flags, "").step(|| format!("make {path} read-only"))
+    match mount_remount(path, flags, "") {
+        // No mount: see `mount_system`.
+        Err(Errno::INVAL) => Ok(()),
+        result => result.step(|| format!("make {path} read-only")),
+    }
 }
 
 /// Makes the root read-only; what is mounted on it keeps its own flags.

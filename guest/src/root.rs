@@ -12,7 +12,7 @@ use rustix::mount::{MountFlags, mount, mount_bind, mount_move};
 
 use crate::devices;
 use crate::error::{Failure, Step};
-use crate::inherit;
+use crate::{inherit, mounts};
 
 /// Where the parts are, in the initramfs: 127 of the first must fit into the
 /// one page that mount(2) takes.
@@ -104,6 +104,7 @@ fn mount_overlay(layers: &[PathBuf], content: &Path) -> Result<(), Failure> {
 
 /// The initramfs cannot be unmounted; it is emptied, covered and left.
 fn switch() -> Result<(), Failure> {
+    mounts::unmount_early()?;
     rustix::process::chdir(NEW_ROOT).step(|| "enter the new root")?;
     // Its pages go when this program ends, the names are of no use.
     let _ = fs::remove_file("/init");

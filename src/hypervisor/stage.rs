@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{VmConfig, VmError};
 
@@ -68,7 +68,7 @@ pub fn link(config: &VmConfig) -> Result<(), VmError> {
     Ok(())
 }
 
-fn why_not(place: &PathBuf, error: &io::Error) -> String {
+fn why_not(place: &Path, error: &io::Error) -> String {
     let beside = place.parent().unwrap_or(place).display();
     match error.kind() {
         io::ErrorKind::CrossesDevices => {
@@ -82,6 +82,8 @@ fn why_not(place: &PathBuf, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::hypervisor::Share;
     use std::os::unix::fs::{MetadataExt, symlink};

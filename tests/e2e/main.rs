@@ -30,6 +30,7 @@ mod restart;
 mod signals;
 mod storm;
 mod streams;
+mod terminal;
 mod volumes;
 
 use support::{Home, Mvm, images, is_libkrun, kernel};

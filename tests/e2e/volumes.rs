@@ -189,11 +189,14 @@ fn many_volumes(home: &Home, options: &[&str], inside: (u32, u32)) {
         echo guest >>/v/0/conf.json; echo no 2>/dev/null >/etc/passwd || echo refused
         for n in 0 1; do touch /v/$n/new 2>/dev/null || echo refused; done
         rm -f /v/0/conf.json 2>/dev/null || echo busy; ls -d /own/place
-        grep -c ' /s/' /proc/mounts; echo ready; read line; cat /v/0/conf.json";
+        grep -c ' /s/' /proc/mounts; echo ready; read line
+        n=0; until grep -q again /v/0/conf.json || [ $n = 20 ]; do sleep 1; n=$((n + 1)); done
+        cat /v/0/conf.json";
     let busybox = image("busybox");
     let words = ["run", "--rm", "-i"].iter().chain(options).chain(&flags).copied();
     let mut running = home.mvm(words).args([&busybox, "sh", "-c", script]).spawn();
     running.wait_for_stdout("ready\n");
+    // What the host does is seen at once on QEMU, after 5 s at most on libkrun.
     let conf = made.join("conf.json");
     assert_eq!(fs::read_to_string(&conf).unwrap(), "host\nguest\n");
     let mut writer = fs::OpenOptions::new().append(true).open(&conf).unwrap();
@@ -202,7 +205,7 @@ fn many_volumes(home: &Home, options: &[&str], inside: (u32, u32)) {
     std::io::Write::write_all(&mut stdin, b"go on\n").expect("write to mvm");
     drop(stdin);
     let (uid, gid) = inside;
-    running.finish().status(0).stdout(&format!(
+    running.finish().status(0).stdout(format!(
         "{DIRECTORIES}\n{uid} {gid} 600\nhost\nhost\nrefused\nrefused\nbusy\n/own/place\n0\nready\n\
          host\nguest\nhost again\n"
     ));

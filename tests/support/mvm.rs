@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::marker::PhantomData;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::backend::backend_of;
-use super::{Account, Home, boots, slower};
+use super::{Account, Home, Terminal, boots, slower};
 
 /// Enough for an emulated boot on two busy CPUs.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -87,31 +87,49 @@ impl<'home> Mvm<'home> {
         self.start(true)
     }
 
-    fn start(self, pipe: bool) -> Running {
+    /// Starts it on a terminal of its own.
+    pub fn on_terminal(self, rows: u16, columns: u16) -> Terminal {
+        if let Some(backend) = self.boots() {
+            boots(&backend);
+        }
+        Terminal::start(&self.command(), rows, columns)
+    }
+
+    /// What is run, with its environment.
+    pub fn command(&self) -> Command {
         let mut command = self.account.command();
         command
             .args(&self.args)
             .env("MVM_HOME", &self.directory)
             .env("NO_COLOR", "1")
             .env_remove("RUST_LOG")
-            .env_remove("RUST_BACKTRACE")
-            .stdin(if pipe { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .env_remove("RUST_BACKTRACE");
         if let Some(kernel) = self.account.kernel() {
             command.env("MVM_KERNEL", kernel);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// The backend that is to boot a VM.
+    fn boots(&self) -> Option<String> {
+        let starts = |arg: &OsString| ["run", "start", "restart"].iter().any(|word| arg == word);
+        let runs = self.args.first().is_some_and(starts);
+        runs.then(|| backend_of(&self.args, &self.env))
+    }
+
+    fn start(self, pipe: bool) -> Running {
+        let mut command = self.command();
+        command
+            .stdin(if pipe { Stdio::piped() } else { Stdio::null() })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let words: Vec<_> = self.args.iter().map(|arg| arg.to_string_lossy()).collect();
         let began = Instant::now();
         let mut child = command.spawn().expect("start mvm");
         Running {
             line: format!("mvm {}", words.join(" ")),
-            boots: self
-                .args
-                .first()
-                .is_some_and(|arg| ["run", "start", "restart"].iter().any(|word| arg == word))
-                .then(|| backend_of(&self.args, &self.env)),
+            boots: self.boots(),
             began,
             timeout: slower(self.timeout),
             stdin: child.stdin.take(),

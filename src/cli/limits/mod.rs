@@ -115,6 +115,7 @@ impl LimitArgs {
             security::option(option, &mut limits)?;
         }
         tmpfs::check_targets(&limits.tmpfs, &mounts.volumes)?;
+        ulimit::check_files(&limits)?;
         Ok(limits)
     }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `--ulimit`, as github.com/docker/go-units reads it.
 
-use crate::spec::Ulimit;
+use crate::error::{Failure, Result};
+use crate::spec::{Limits, Ulimit};
 
 /// Docker's names, and the numbers of RLIMIT_* on Linux.
 const RESOURCES: [(&str, u32); 15] = [
@@ -22,7 +23,13 @@ const RESOURCES: [(&str, u32); 15] = [
     ("stack", 3),
 ];
 
-pub fn parse(text: &str) -> Result<Ulimit, String> {
+/// RLIMIT_NOFILE.
+const FILES: u32 = 7;
+/// What the kernel allows nobody to exceed (fs.nr_open).
+const MAX_FILES: i64 = 1 << 20;
+const MAX_FILES_SYSCTL: &str = "fs.nr_open";
+
+pub fn parse(text: &str) -> std::result::Result<Ulimit, String> {
     let Some((name, limits)) = text.split_once('=') else {
         return Err(format!("invalid ulimit argument: {text}"));
     };
@@ -62,6 +69,22 @@ pub fn last_of_each(given: &[Ulimit]) -> Vec<Ulimit> {
     kept
 }
 
+/// Open files are limited even for root, unless the kernel is told otherwise.
+pub fn check_files(limits: &Limits) -> Result<()> {
+    let too_many =
+        |limit: &&Ulimit| limit.resource == FILES && !(0..=MAX_FILES).contains(&limit.hard);
+    match limits.ulimits.iter().find(too_many) {
+        Some(limit) if !limits.sysctls.contains_key(MAX_FILES_SYSCTL) => {
+            Err(Failure::new(format!(
+                "--ulimit nofile={}:{}: the kernel allows {MAX_FILES} at most",
+                limit.soft, limit.hard
+            ))
+            .hint(format!("raise that, too: --sysctl {MAX_FILES_SYSCTL}=2097152")))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +114,20 @@ mod tests {
         ] {
             assert!(parse(text).unwrap_err().contains(says), "{text}");
         }
+    }
+
+    #[test]
+    fn files_have_a_limit_of_the_kernel() {
+        let check = |text: &str, sysctl: Option<&str>| {
+            let sysctls =
+                sysctl.map(|name| (name.to_owned(), "1".to_owned())).into_iter().collect();
+            let ulimits = vec![parse(text).unwrap()];
+            check_files(&Limits { ulimits, sysctls, ..Limits::default() })
+        };
+        assert!(check("nofile=1048576", None).is_ok());
+        assert!(check("nofile=2097152", Some("fs.nr_open")).is_ok());
+        assert!(check("core=-1", None).is_ok());
+        assert!(check("nofile=1048577", None).is_err() && check("nofile=-1", None).is_err());
     }
 
     #[test]
