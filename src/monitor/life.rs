@@ -302,8 +302,8 @@ impl Monitor {
         process.stdout = STDOUT;
         process.stderr = if streams.stderr.is_some() { STDERR } else { 0 };
         let directory = self.claim.directory().to_owned();
-        let log = Writer::new(directory, logs::Limits::default(), self.logged.clone());
-        let log = Arc::new(Mutex::new(log));
+        let writer = |limits| Writer::new(directory, limits, self.logged.clone());
+        let log = Arc::new(Mutex::new(self.launch.log.map(writer)));
         let outgoing = [(Some(streams.stdout), Kind::Stdout), (streams.stderr, Kind::Stderr)];
         for (stream, kind) in outgoing {
             let Some(stream) = stream else { continue };
@@ -633,7 +633,7 @@ async fn move_sizes(agent: Agent, mut sizes: mpsc::Receiver<Size>) {
 async fn move_output(
     mut stream: Stream,
     kind: Kind,
-    log: Arc<Mutex<Writer>>,
+    log: Arc<Mutex<Option<Writer>>>,
     session: Arc<Session>,
     clients: Arc<Clients>,
     mut closing: watch::Receiver<u8>,
@@ -654,11 +654,20 @@ async fn move_output(
             return;
         }
         let frame = &mut buffer[..logs::HEADER + count];
-        let written = log.lock().unwrap_or_else(PoisonError::into_inner).append(logged, frame);
-        if let Err(error) = written {
+        if let Err(error) = keep(&log, logged, frame) {
             tracing::warn!("output is missing in the log: {error}");
         }
         let bytes = Arc::from(&frame[logs::HEADER..]);
         clients.output(&session.process, kind, bytes).await;
     }
+}
+
+/// Writes a chunk to the log, if there is one.
+fn keep(
+    log: &Mutex<Option<Writer>>,
+    stream: logs::Stream,
+    frame: &mut [u8],
+) -> std::io::Result<()> {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.as_mut().map_or(Ok(()), |log| log.append(stream, frame))
 }

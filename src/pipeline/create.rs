@@ -129,6 +129,7 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, host: &Host) -> Result<Rec
         network: vm.network.name().into(),
         auto_remove: spec.auto_remove,
         labels,
+        unlogged: vm.log.is_none(),
         phase: Phase::Creating,
         started_ms: None,
         exit: None,
