@@ -108,6 +108,8 @@ pub struct Vms<'a> {
     pub dirs: &'a Dirs,
     /// Only those made before.
     pub until: Option<SystemTime>,
+    /// Only those with the labels asked for.
+    pub chosen: &'a dyn Fn(&Found) -> bool,
 }
 
 impl Module for Vms<'_> {
@@ -133,7 +135,10 @@ impl Module for Vms<'_> {
         };
         let ended = |vm: &Found| matches!(vm.phase(), Phase::Created | Phase::Exited | Phase::Dead);
         let vms = VmStore::new(self.dirs).list()?;
-        Ok(vms.into_iter().filter(|vm| !vm.alive && ended(vm) && old(vm)).collect())
+        Ok(vms
+            .into_iter()
+            .filter(|vm| !vm.alive && ended(vm) && old(vm) && (self.chosen)(vm))
+            .collect())
     }
 
     fn change(&self, (): (), plan: Vec<Found>) -> Result<Freed> {

@@ -2,6 +2,8 @@
 //! `--filter` of commands about images, with Docker's rules: values of one key
 //! are alternatives, keys are conditions, but each label must be there.
 
+use std::collections::BTreeMap;
+
 use glob::{MatchOptions, Pattern};
 
 use super::format::parse_time;
@@ -72,11 +74,6 @@ impl Filters {
         self.dangling
     }
 
-    /// Whether labels decide.
-    pub fn has_labels(&self) -> bool {
-        !(self.labels.is_empty() && self.without.is_empty())
-    }
-
     /// The same, whether an image has a name or not.
     pub fn ignoring_dangling(mut self) -> Self {
         self.dangling = None;
@@ -112,7 +109,11 @@ impl Filters {
         if self.labels.is_empty() && self.without.is_empty() {
             return true;
         }
-        let labels = store.labels(&image.manifest_digest);
+        self.fit(&store.labels(&image.manifest_digest))
+    }
+
+    /// Whether something has the labels that are asked for, and no other.
+    pub fn fit(&self, labels: &BTreeMap<String, String>) -> bool {
         let there = |(name, value): &(String, Option<String>)| {
             labels.get(name).is_some_and(|there| value.as_ref().is_none_or(|v| v == there))
         };

@@ -21,6 +21,7 @@ mod logs;
 mod platform;
 mod prune;
 mod ps;
+mod ps_filter;
 mod pull;
 mod push;
 mod rename;

@@ -9,10 +9,10 @@ use clap::Args;
 
 use super::filter::Filters;
 use super::format;
-use crate::collect::{self, Freed, Images, RunDirs, Vms};
+use crate::collect::{self, Images, RunDirs, Vms};
 use crate::error::{Failure, Result};
 use crate::image::{Removed, Scope, Store};
-use crate::state::Dirs;
+use crate::state::{Dirs, Found};
 
 /// Remove images without a name, and what ended pulls left
 #[derive(Debug, Args)]
@@ -74,11 +74,8 @@ pub fn system(dirs: &Dirs, args: &SystemPruneArgs) -> Result<u8> {
     let until = filters
         .until()
         .and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
-    let vms = match filters.has_labels() {
-        // VMs have none, so none has the right one.
-        true => Freed::default(),
-        false => collect::run(&Vms { dirs, until })?,
-    };
+    let chosen = |vm: &Found| filters.fit(&vm.record.labels);
+    let vms = collect::run(&Vms { dirs, until, chosen: &chosen })?;
     collect::run(&RunDirs(dirs))?;
     if !vms.names.is_empty() {
         super::print(&format!("Deleted VMs:\n{}\n\n", vms.names.join("\n")))?;

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm ps`
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde::Serialize;
 
 use super::format::{self, ListArgs, Output};
+use super::ps_filter::Filters;
 use crate::error::Result;
+use crate::image::allocated_bytes;
 use crate::state::{Dirs, Found, Phase, VmStore};
 
 /// List VMs
@@ -14,12 +18,25 @@ pub struct PsArgs {
     /// Also those that do not run
     #[arg(short, long)]
     all: bool,
+    /// id=REGEX, name=REGEX, label=KEY[=VALUE], status=STATUS, exited=CODE,
+    /// ancestor=IMAGE, before=VM, since=VM or network=NAME
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
+    /// Only so many, the youngest, running or not
+    #[arg(short = 'n', long, allow_hyphen_values = true, default_value_t = -1, hide_default_value = true, value_name = "NUMBER")]
+    last: i64,
+    /// Only the youngest, running or not
+    #[arg(short, long)]
+    latest: bool,
+    /// Show how much of the disk they use
+    #[arg(short, long)]
+    size: bool,
     #[command(flatten)]
     list: ListArgs,
 }
 
 /// What a template may name, Docker's names where it has them.
-const FIELDS: [(&str, &str); 10] = [
+const FIELDS: [(&str, &str); 13] = [
     ("ID", "VM ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -30,6 +47,10 @@ const FIELDS: [(&str, &str); 10] = [
     ("State", "STATE"),
     ("Backend", "BACKEND"),
     ("Networks", "NETWORKS"),
+    ("Labels", "LABELS"),
+    ("Size", "SIZE"),
+    // None is published.
+    ("Ports", "PORTS"),
 ];
 
 /// A VM as a program reads it, one JSON object a line.
@@ -47,15 +68,17 @@ struct Row {
     memory_mib: u64,
     network: String,
     backend: String,
+    labels: BTreeMap<String, String>,
+    /// Bytes of its own on the disk, with `--size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
 }
 
 pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
-    let mut found = VmStore::new(dirs).list()?;
-    let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
-    found.retain(|vm| args.all || up(vm));
-    found.reverse();
-    let (quiet, no_trunc) = (args.list.quiet, args.list.no_trunc);
     let output = Output::parse(&args.list.format)?;
+    let found = pick(dirs, &args)?;
+    let (quiet, no_trunc) = (args.list.quiet, args.list.no_trunc);
+    let sized = args.size || args.list.format.contains(".Size");
     let id = |vm: &Found| match no_trunc {
         true => vm.record.id.clone(),
         false => vm.record.id[..12].to_owned(),
@@ -63,8 +86,9 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
     let text = if quiet {
         found.iter().map(|vm| id(vm) + "\n").collect()
     } else {
-        let header = ["VM ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"];
-        let cells = |vm: &Found| {
+        let mut header = vec!["VM ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"];
+        header.extend(args.size.then_some("SIZE"));
+        let shared = |vm: &Found| {
             vec![
                 id(vm),
                 vm.record.image.reference.clone(),
@@ -74,21 +98,46 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
                 vm.record.name.clone(),
             ]
         };
+        let cells = |vm: &Found| {
+            let mut cells = shared(vm);
+            cells.extend(args.size.then(|| size(vm)));
+            cells
+        };
         let fields = |vm: &Found| {
-            let mut fields = cells(vm);
+            let mut fields = shared(vm);
             fields.push(format::date(vm.record.created_ms));
-            fields.push(vm.phase().to_string());
+            fields.push(state(vm).into());
             fields.push(vm.record.backend.clone());
             fields.push(vm.record.network.clone());
+            fields.push(labels(vm));
+            fields.push(if sized { size(vm) } else { format::size(0) });
+            fields.push(String::new());
             fields
         };
+        let row = |vm: &Found| row(vm, args.size);
         output.render(&found, (&header, cells), row, (&FIELDS, fields))?
     };
     super::print(&text)?;
     Ok(0)
 }
 
-fn row(vm: &Found) -> Row {
+/// The VMs asked for, the youngest first.
+fn pick(dirs: &Dirs, args: &PsArgs) -> Result<Vec<Found>> {
+    let filters = Filters::parse(&args.filter)?;
+    // As with Docker, zero and less are no limit.
+    let last = if args.latest { 1 } else { usize::try_from(args.last).unwrap_or(0) };
+    let mut found = filters.apply(dirs, VmStore::new(dirs).list()?)?;
+    let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
+    let all = args.all || last > 0 || filters.wants_all();
+    found.retain(|vm| all || up(vm));
+    found.reverse();
+    if last > 0 {
+        found.truncate(last);
+    }
+    Ok(found)
+}
+
+fn row(vm: &Found, sized: bool) -> Row {
     let record = &vm.record;
     Row {
         id: record.id.clone(),
@@ -103,6 +152,18 @@ fn row(vm: &Found) -> Row {
         memory_mib: record.memory_mib,
         network: record.network.clone(),
         backend: record.backend.clone(),
+        labels: record.labels.clone(),
+        size: sized.then(|| own_bytes(vm)),
+    }
+}
+
+/// Docker's word for what a VM is.
+pub fn state(vm: &Found) -> &'static str {
+    match vm.phase() {
+        Phase::Creating | Phase::Created | Phase::Starting => "created",
+        Phase::Running => "running",
+        Phase::Exited => "exited",
+        Phase::Dead => "dead",
     }
 }
 
@@ -116,17 +177,37 @@ fn status(vm: &Found) -> String {
         (Phase::Exited, Some(exit)) => {
             format!("Exited ({}) {}", exit.code, format::ago(exit.finished_ms))
         }
-        (Phase::Dead, _) => "Dead (its monitor died)".into(),
+        (Phase::Exited, None) => "Exited".into(),
+        (Phase::Dead, _) => "Dead".into(),
         (Phase::Creating | Phase::Created | Phase::Starting, _) => "Created".into(),
-        (phase, _) => {
-            let word = phase.to_string();
-            word[..1].to_uppercase() + &word[1..]
-        }
     }
 }
 
+fn labels(vm: &Found) -> String {
+    let labels: Vec<String> = vm.record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    labels.join(",")
+}
+
+/// What a VM takes on the disk by itself.
+fn own_bytes(vm: &Found) -> u64 {
+    allocated_bytes(&vm.record.dirs.vm(&vm.record.id))
+}
+
+/// As Docker says it: by itself, and with its image.
+fn size(vm: &Found) -> String {
+    let own = own_bytes(vm);
+    let layers: u64 = vm.record.image.layers.iter().map(|layer| allocated_bytes(layer)).sum();
+    format!("{} (virtual {})", format::size(own), format::size(own + layers))
+}
+
+/// As Docker writes it: arguments with a space in them stand in quotes.
 fn command(words: &[String], whole: bool) -> String {
     const SHOWN: usize = 20;
+    let shown = |(at, word): (usize, &String)| match at > 0 && word.contains(' ') {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    };
+    let words: Vec<String> = words.iter().enumerate().map(shown).collect();
     let text = format::printable(&words.join(" "));
     if whole || text.chars().count() <= SHOWN {
         return format!("\"{text}\"");
@@ -144,5 +225,7 @@ mod tests {
         assert_eq!(command(&words("sleep 9"), false), "\"sleep 9\"");
         assert_eq!(command(&words("12345678901234567890x"), false), "\"1234567890123456789…\"");
         assert_eq!(command(&words("\u{1b}[2J"), true), "\"?[2J\"");
+        let script = ["sh", "-c", "echo a b"].map(str::to_owned);
+        assert_eq!(command(&script, true), "\"sh -c 'echo a b'\"");
     }
 }

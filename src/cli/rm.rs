@@ -17,6 +17,9 @@ pub struct RmArgs {
     /// Kill those that run
     #[arg(short, long)]
     force: bool,
+    /// Remove its volumes, too: those without a name always go with their VM
+    #[arg(short, long)]
+    volumes: bool,
 }
 
 pub async fn run(dirs: &Dirs, args: RmArgs) -> Result<u8> {

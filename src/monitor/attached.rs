@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -133,6 +133,7 @@ impl Attached {
             side.redraw().await;
         }
         let ended = {
+            let reader = BufReader::with_capacity(CHUNK, reader);
             let mut ending = pin!(side.receive(reader, &output, &mut on_event));
             tokio::select! {
                 ended = &mut ending => Ok(ended?),
@@ -239,7 +240,7 @@ impl Side {
     /// Passes on what comes, until the event that ends it all.
     async fn receive(
         &mut self,
-        mut reader: ReadHalf<Connection>,
+        mut reader: BufReader<ReadHalf<Connection>>,
         output: &Output,
         on_event: &mut impl FnMut(&Event),
     ) -> Result<Option<Event>> {

@@ -238,7 +238,8 @@ impl Monitor {
         let agent = self.during(vm, accepting, explain_boot).await?;
         self.phase("boot", started);
         let configuring = Instant::now();
-        self.launch.init.wall_clock_ns = i64::try_from(now_ms()).unwrap_or_default() * 1_000_000;
+        self.launch.init.wall_clock_ns =
+            i64::try_from(now_ms()).unwrap_or_default().saturating_mul(1_000_000);
         let init = std::mem::take(&mut self.launch.init);
         // The guest looks up only once for what comes together.
         let opening = Streams::open(&agent, self.launch.stdin, self.session.terminal);

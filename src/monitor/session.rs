@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
 use super::clients::{Client, Clients, Sender};
@@ -76,7 +76,8 @@ pub struct Connection {
 
 impl Connection {
     /// Reads a command's frames until it goes.
-    pub async fn listen<R: AsyncRead + Unpin>(mut self, mut reader: R) {
+    pub async fn listen<R: AsyncRead + Unpin>(mut self, reader: R) {
+        let mut reader = BufReader::new(reader);
         while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
             match kind {
                 Kind::Stdin => self.input(payload),

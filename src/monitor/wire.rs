@@ -4,6 +4,7 @@
 
 use std::io;
 
+use bytes::Buf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -141,8 +142,8 @@ where
     let length = u32::try_from(payload.len()).map_err(|_| too_large(payload.len()))?;
     let mut header = [kind as u8, 0, 0, 0, 0];
     header[1..].copy_from_slice(&length.to_be_bytes());
-    writer.write_all(&header).await?;
-    writer.write_all(payload).await
+    // Together: whoever reads is woken once.
+    writer.write_all_buf(&mut Buf::chain(&header[..], payload)).await
 }
 
 pub async fn write_json<W>(writer: &mut W, kind: Kind, value: &impl Serialize) -> io::Result<()>

@@ -66,7 +66,7 @@ impl VmStore {
             None => names.contains(entry),
         };
         let stale = |entry: &str| match entry.strip_prefix('.') {
-            Some(id) => is_id(id) && !self.record_path(id).exists(),
+            Some(id) => !is_id(id) || !self.record_path(id).exists(),
             None => match read_small(&self.names().join(entry)) {
                 Some(id) if is_id(&id) && self.record_path(&id).exists() => {
                     self.read(&id).is_ok_and(|found| found.record.name != entry)

@@ -18,6 +18,7 @@ mod support;
 mod commands;
 mod damage;
 mod lists;
+mod ps;
 mod storm;
 mod vms;
 

@@ -7,47 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::Home;
+use crate::support::{Home, Random};
 use crate::{Lab, files, need};
 
 /// Kills, over all of `WORKERS`.
 const KILLS: u32 = 200;
 const WORKERS: u32 = 4;
-
-/// A generator (xorshift) that can be started again where a test failed:
-/// `MVM_TEST_RANDOM=SEED`.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Self {
-        let seed = match std::env::var("MVM_TEST_RANDOM") {
-            Ok(text) => text.parse().expect("MVM_TEST_RANDOM is a number"),
-            Err(_) => u64::from(std::process::id()) << 32 | u64::from(now_nanos()),
-        };
-        eprintln!("MVM_TEST_RANDOM={seed}");
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// Another one, for a thread.
-    fn fork(&mut self) -> Self {
-        Self(u64::from(self.below(u32::MAX)) << 16 | 1)
-    }
-
-    fn below(&mut self, limit: u32) -> u32 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 32) as u32) % limit
-    }
-
-    fn pick<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
-        of[self.below(of.len() as u32) as usize]
-    }
-}
-
-fn now_nanos() -> u32 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
-}
 
 /// Three images of two layers; the first two share one.
 fn three(lab: &Lab) -> Vec<String> {

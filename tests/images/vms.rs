@@ -8,7 +8,7 @@ use mvm::state::{Claim, Dirs, ImageRecord, Phase, Record, SCHEMA, VmStore, rando
 
 use crate::{Lab, need};
 
-fn vm(lab: &Lab, name: &str, image: &str) -> Claim {
+pub fn vm(lab: &Lab, name: &str, image: &str) -> Claim {
     let inspected = lab.inspect(image);
     let layers = inspected["Mvm"]["Layers"].as_array().unwrap();
     let disk = |layer: &serde_json::Value| PathBuf::from(layer["DiskImage"].as_str().unwrap());

@@ -172,6 +172,13 @@ impl Running {
         kill_process(self.pid(), signal).expect("signal mvm");
     }
 
+    /// `kill -9`, if it has not ended by itself. Whether it had not.
+    pub fn kill(&mut self) -> bool {
+        let runs = self.child.try_wait().expect("look at mvm").is_none();
+        let _ = self.child.kill();
+        runs
+    }
+
     /// As when `head` has seen enough.
     pub fn close_stdout(&self) {
         self.stdout.closed.store(true, Ordering::Relaxed);
@@ -289,6 +296,11 @@ impl Output {
     pub fn status(&self, expected: i32) -> &Self {
         self.check(self.status.code() == Some(expected), &format!("exit status {expected}"));
         self
+    }
+
+    /// Its exit status; -1 for a death by signal.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
     }
 
     /// mvm itself died of this signal.
