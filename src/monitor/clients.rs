@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -68,7 +68,12 @@ impl Clients {
                         wire::write_json(&mut writer, Kind::Event, event).await
                     }
                     Outgoing::Output(kind, bytes) => wire::write(&mut writer, *kind, bytes).await,
-                    Outgoing::End => return,
+                    Outgoing::End => {
+                        // Whoever waits for the end of this sees it, while
+                        // another command still holds up the monitor's.
+                        let _ = writer.shutdown().await;
+                        return;
+                    }
                 };
                 if written.is_err() {
                     return;
@@ -129,14 +134,19 @@ impl Clients {
         join_all(senders.iter().map(|sender| sender.send(outgoing.clone()))).await;
     }
 
-    /// Returns when every command has been sent what was queued, or has gone.
-    pub async fn finish(&self) {
+    /// Returns when every command has been sent what was queued and these last
+    /// events, or has gone. One that reads nothing holds back no other.
+    pub async fn finish(&self, last: &[Event]) {
         let clients = std::mem::take(&mut *self.lock());
-        for entry in clients {
+        let finish = |entry: Entry| async move {
+            for event in last {
+                let _ = entry.client.sender.send(Outgoing::Event(event.clone())).await;
+            }
             // Others may hold the sender still: that it is dropped is no end.
             let _ = entry.client.sender.send(Outgoing::End).await;
             let _ = entry.writing.await;
-        }
+        };
+        join_all(clients.into_iter().map(finish)).await;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {

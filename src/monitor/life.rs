@@ -197,9 +197,7 @@ impl Monitor {
             Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams).await,
             Err(failure) => Err(failure),
         };
-        if let Some(trouble) = vm.trouble() {
-            self.clients.event(Event::Warning(trouble.into())).await;
-        }
+        let trouble = vm.trouble();
         let ending = tokio::spawn(async move {
             vm.stop(Duration::ZERO).await;
         });
@@ -210,6 +208,10 @@ impl Monitor {
             tokio::task::yield_now().await;
         } else {
             let _ = ending.await;
+        }
+        if let Some(trouble) = trouble {
+            // Now that a command that reads nothing holds up no VM.
+            self.clients.event(Event::Warning(trouble.into())).await;
         }
         outcome
     }
@@ -486,9 +488,7 @@ impl Monitor {
             Err(failure) => Event::Failed(failure),
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
-        clients.event(Event::Cost(cost)).await;
-        clients.event(event).await;
-        clients.finish().await;
+        clients.finish(&[Event::Cost(cost), event]).await;
         if let Some(ending) = ending {
             let _ = ending.await;
         }
