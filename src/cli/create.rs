@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::limits::{self, LimitArgs};
+use super::log_options::LogArgs;
 use super::volumes::VolumeArgs;
 use super::{platform, values};
 use crate::error::{Failure, Result};
@@ -111,6 +112,8 @@ pub struct CreateArgs {
     help: Option<bool>,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -216,6 +219,7 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             stop_signal: args.stop_signal,
             stop_timeout: args.stop_timeout,
             limits,
+            log: args.log.limits()?,
             kernel: args.kernel.map(absolute).transpose()?,
             boot_window: args.boot_timeout,
             backend: args.backend,

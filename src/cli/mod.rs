@@ -15,6 +15,7 @@ mod inspect;
 mod kill;
 mod limits;
 mod load;
+mod log_options;
 mod login;
 mod logout;
 mod logs;

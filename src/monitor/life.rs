@@ -66,6 +66,8 @@ pub struct Monitor {
     /// The VM was killed and is on its way out.
     ending: Option<JoinHandle<()>>,
     cost: Cost,
+    /// What commands are told at the end.
+    last: Vec<Event>,
 }
 
 /// The workload's streams, before anything moves in them.
@@ -124,6 +126,7 @@ impl Monitor {
             stopping: false,
             ending: None,
             cost: Cost::default(),
+            last: Vec::new(),
         })
     }
 
@@ -197,7 +200,7 @@ impl Monitor {
             Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams).await,
             Err(failure) => Err(failure),
         };
-        let trouble = vm.trouble();
+        self.last.extend(vm.trouble().map(|trouble| Event::Warning(trouble.into())));
         let ending = tokio::spawn(async move {
             vm.stop(Duration::ZERO).await;
         });
@@ -208,10 +211,6 @@ impl Monitor {
             tokio::task::yield_now().await;
         } else {
             let _ = ending.await;
-        }
-        if let Some(trouble) = trouble {
-            // Now that a command that reads nothing holds up no VM.
-            self.clients.event(Event::Warning(trouble.into())).await;
         }
         outcome
     }
@@ -303,8 +302,8 @@ impl Monitor {
         process.stdout = STDOUT;
         process.stderr = if streams.stderr.is_some() { STDERR } else { 0 };
         let directory = self.claim.directory().to_owned();
-        let log = Writer::new(directory, logs::Limits::default(), self.logged.clone());
-        let log = Arc::new(Mutex::new(log));
+        let writer = |limits| Writer::new(directory, limits, self.logged.clone());
+        let log = Arc::new(Mutex::new(self.launch.log.map(writer)));
         let outgoing = [(Some(streams.stdout), Kind::Stdout), (streams.stderr, Kind::Stderr)];
         for (stream, kind) in outgoing {
             let Some(stream) = stream else { continue };
@@ -476,7 +475,7 @@ impl Monitor {
         if self.claim.record.auto_remove {
             let _ = timeout(LAST_LOOK, self.logged.closed()).await;
         }
-        let Self { claim, clients, launch, ending, mut cost, .. } = self;
+        let Self { claim, clients, launch, ending, mut cost, mut last, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
         let written = if claim.record.auto_remove {
             claim.remove()
@@ -488,7 +487,8 @@ impl Monitor {
             Err(failure) => Event::Failed(failure),
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
-        clients.finish(&[Event::Cost(cost), event]).await;
+        last.extend([Event::Cost(cost), event]);
+        clients.finish(&last).await;
         if let Some(ending) = ending {
             let _ = ending.await;
         }
@@ -633,7 +633,7 @@ async fn move_sizes(agent: Agent, mut sizes: mpsc::Receiver<Size>) {
 async fn move_output(
     mut stream: Stream,
     kind: Kind,
-    log: Arc<Mutex<Writer>>,
+    log: Arc<Mutex<Option<Writer>>>,
     session: Arc<Session>,
     clients: Arc<Clients>,
     mut closing: watch::Receiver<u8>,
@@ -654,11 +654,20 @@ async fn move_output(
             return;
         }
         let frame = &mut buffer[..logs::HEADER + count];
-        let written = log.lock().unwrap_or_else(PoisonError::into_inner).append(logged, frame);
-        if let Err(error) = written {
+        if let Err(error) = keep(&log, logged, frame) {
             tracing::warn!("output is missing in the log: {error}");
         }
         let bytes = Arc::from(&frame[logs::HEADER..]);
         clients.output(&session.process, kind, bytes).await;
     }
+}
+
+/// Writes a chunk to the log, if there is one.
+fn keep(
+    log: &Mutex<Option<Writer>>,
+    stream: logs::Stream,
+    frame: &mut [u8],
+) -> std::io::Result<()> {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.as_mut().map_or(Ok(()), |log| log.append(stream, frame))
 }
