@@ -104,7 +104,7 @@ fn a_reader_that_goes_away_ends_the_vm() {
 fn output_that_nobody_reads_is_held_back() {
     const ENOUGH: &str = "dd if=/dev/zero bs=1M count=4000; echo unreachable >&2";
     let home = need!(ready());
-    let mut running = sh(&home, &["--name", "full"], ENOUGH).unread().spawn();
+    let running = sh(&home, &["--name", "full"], ENOUGH).unread().spawn();
     let monitor = home.process("__monitor");
     // Until no more comes.
     let begun = Instant::now();
