@@ -188,8 +188,8 @@ impl Agent for Guest {
     }
 
     async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> ttrpc::Result<Empty> {
-        // It does not think of it.
-        Ok(Empty::new())
+        // How long a guest may take that does not do it is no matter here.
+        std::process::exit(0)
     }
 }
 
