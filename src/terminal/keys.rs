@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn found_and_passed_on_wherever_the_pieces_part() {
-        let cases: [(&[u8], &[u8], &[u8], bool); 9] = [
+        type Case<'a> = (&'a [u8], &'a [u8], &'a [u8], bool);
+        let cases: [Case; 9] = [
             (b"pq", b"one pq two", b"one ", true),
             (b"pq", b"ppq", b"p", true),
             (b"pq", b"pxpqx", b"px", true),
