@@ -4,20 +4,20 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mvm_proto::mux::Stream;
 use mvm_proto::{Exit, MAIN_PROCESS, StartFailureKind, started};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::clients::{Clients, Outgoing};
-use super::follow::Following;
-use super::session::{Connection, Input, Session};
-use super::wire::{CHUNK, Cost, Event, Kind, Order, SIGKILL, Streams as Wanted};
+use super::clients::Clients;
+use super::door::Door;
+use super::session::{Input, Session};
+use super::streams::{Moving, Streams};
+use super::wire::{Cost, Event, Order, SIGKILL};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
@@ -31,14 +31,6 @@ use crate::terminal::Size;
 
 const SIGINT: u32 = 2;
 const SIGTERM: u32 = 15;
-
-/// Streams of the workload, by ID.
-const STDIN: u32 = 1;
-const STDOUT: u32 = 2;
-const STDERR: u32 = 3;
-
-/// Sizes of a terminal on their way to the guest.
-const SIZES: usize = 64;
 
 /// How long a guest may take to sync and reset once its workload has ended.
 const SHUTDOWN: Duration = Duration::from_secs(30);
@@ -68,42 +60,6 @@ pub struct Monitor {
     cost: Cost,
     /// What commands are told at the end.
     last: Vec<Event>,
-}
-
-/// The workload's streams, before anything moves in them.
-struct Streams {
-    stdin: Option<Stream>,
-    stdout: Stream,
-    /// A terminal has none.
-    stderr: Option<Stream>,
-}
-
-impl Streams {
-    async fn open(
-        agent: &Agent,
-        stdin: bool,
-        terminal: bool,
-    ) -> std::result::Result<Self, AgentError> {
-        let open_if = async |wanted: bool, id: u32| match wanted {
-            true => agent.stream(id).await.map(Some),
-            false => Ok(None),
-        };
-        let (stdin, stdout, stderr) = tokio::try_join!(
-            open_if(stdin, STDIN),
-            agent.stream(STDOUT),
-            open_if(!terminal, STDERR)
-        )?;
-        Ok(Self { stdin, stdout, stderr })
-    }
-}
-
-/// The workload's output on its way to logs and commands.
-struct Outputs {
-    moving: Vec<JoinHandle<()>>,
-    /// Bit n: nobody reads stream n any more.
-    closed: watch::Sender<u8>,
-    /// Sizes of the workload's terminal, one after the other.
-    sizes: mpsc::Sender<Size>,
 }
 
 impl Monitor {
@@ -137,54 +93,25 @@ impl Monitor {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let attached = Wanted {
-            stdin: self.launch.attached.stdin && self.launch.stdin,
-            ..self.launch.attached
-        };
-        let client = self.clients.add(writer);
-        self.clients.attach(&client, &self.session.process, attached);
-        let connection = Connection {
+        let door = Door {
             clients: Arc::clone(&self.clients),
-            following: Following::new(&self.logged, &client.sender),
-            client,
             session: Arc::clone(&self.session),
-            streams: attached,
-            launcher: true,
             orders: self.ordering.clone(),
+            logged: self.logged.clone(),
         };
-        tokio::spawn(connection.listen(reader));
-        let outcome = match self.open_door() {
+        door.admit_launcher(reader, writer, self.launch.attached);
+        let outcome = match self.open(door) {
             Ok(()) => self.live().await,
             Err(failure) => Err(failure),
         };
         self.conclude(outcome).await
     }
 
-    /// Lets later commands in.
-    fn open_door(&self) -> Result<()> {
+    fn open(&self, door: Door) -> Result<()> {
         let directory = self.launch.dirs.vm_runtime(&self.launch.id);
-        let failed = |e| Failure::cannot(format!("listen in {}", directory.display()), e);
-        make_private_dir(&directory).map_err(failed)?;
-        let listener = sys::listen(&directory.join(super::client::SOCKET)).map_err(failed)?;
-        let (clients, session) = (Arc::clone(&self.clients), Arc::clone(&self.session));
-        let (orders, logged) = (self.ordering.clone(), self.logged.clone());
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let (reader, writer) = tokio::io::split(connection);
-                let client = clients.add(writer);
-                let connection = Connection {
-                    following: Following::new(&logged, &client.sender),
-                    client,
-                    clients: Arc::clone(&clients),
-                    session: Arc::clone(&session),
-                    streams: Wanted::default(),
-                    launcher: false,
-                    orders: orders.clone(),
-                };
-                tokio::spawn(connection.listen(reader));
-            }
-        });
-        Ok(())
+        make_private_dir(&directory)
+            .and_then(|()| door.open(&directory.join(super::client::SOCKET)))
+            .map_err(|e| Failure::cannot(format!("listen in {}", directory.display()), e))
     }
 
     /// From power-on to the VM's end. Whatever happens, the VM is gone after, or
@@ -265,7 +192,7 @@ impl Monitor {
         streams: Streams,
     ) -> Result<Exit> {
         let starting = Instant::now();
-        let outputs = self.start(vm, agent, streams).await?;
+        let moving = self.start(vm, agent, streams).await?;
         self.claim.record.phase = Phase::Running;
         self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());
@@ -274,10 +201,10 @@ impl Monitor {
         self.phase("exec", starting);
         self.clients.event(Event::Started).await;
         let running = Instant::now();
-        let exit = self.wait(vm, agent, &outputs).await?;
+        let exit = self.wait(vm, agent, &moving).await?;
         self.phase("command", running);
         let ending = Instant::now();
-        self.drain(vm, outputs).await;
+        self.drain(vm, moving).await;
         self.shut_down(vm, agent).await;
         self.phase("end", ending);
         Ok(exit)
@@ -289,38 +216,24 @@ impl Monitor {
         vm: &mut dyn VmHandle,
         agent: &Agent,
         streams: Streams,
-    ) -> Result<Outputs> {
+    ) -> Result<Moving> {
         let mut process = std::mem::take(&mut self.launch.process);
         process.id = MAIN_PROCESS.into();
-        let (closed, closing) = watch::channel(0);
-        let (sizes, queue) = mpsc::channel(SIZES);
-        let mut outputs = Outputs { moving: Vec::new(), closed, sizes };
-        if let (Some(stream), Some(input)) = (streams.stdin, self.input.take()) {
-            process.stdin = STDIN;
-            tokio::spawn(move_stdin(stream, input));
-        }
-        process.stdout = STDOUT;
-        process.stderr = if streams.stderr.is_some() { STDERR } else { 0 };
         let directory = self.claim.directory().to_owned();
         let log = Writer::new(directory, logs::Limits::default(), self.logged.clone());
-        let log = Arc::new(Mutex::new(log));
-        let outgoing = [(Some(streams.stdout), Kind::Stdout), (streams.stderr, Kind::Stderr)];
-        for (stream, kind) in outgoing {
-            let Some(stream) = stream else { continue };
-            let (log, session) = (Arc::clone(&log), Arc::clone(&self.session));
-            let clients = Arc::clone(&self.clients);
-            let moving = move_output(stream, kind, log, session, clients, closing.clone());
-            outputs.moving.push(tokio::spawn(moving));
-        }
+        let input = self.input.take();
+        let mut moving = streams.start(&mut process, input, log, &self.session, &self.clients);
         let started = self.during(vm, agent.start(&process), explain_crash).await?;
         self.cost.exec_ms = started.started_ms;
         match started.result {
             Some(started::Result::Pid(_)) => {
                 if self.session.terminal {
-                    tokio::spawn(move_sizes(agent.clone(), queue));
-                    self.size.take().map(|size| outputs.sizes.try_send(size));
+                    moving.sizes_go_to(agent, &self.session);
                 }
-                Ok(outputs)
+                if let Some(size) = self.size.take() {
+                    moving.resize(size);
+                }
+                Ok(moving)
             }
             Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
             _ => Err(Failure::new("the guest did not say whether the command started")),
@@ -332,7 +245,7 @@ impl Monitor {
         &mut self,
         vm: &mut dyn VmHandle,
         agent: &Agent,
-        outputs: &Outputs,
+        moving: &Moving,
     ) -> Result<Exit> {
         let mut ending = pin!(agent.wait(MAIN_PROCESS));
         let mut deadline: Option<tokio::time::Instant> = None;
@@ -356,7 +269,7 @@ impl Monitor {
                         let due = tokio::time::Instant::now() + due;
                         deadline = Some(deadline.map_or(due, |earlier| earlier.min(due)));
                     }
-                    carry_out(order, agent, outputs);
+                    carry_out(order, agent, moving);
                 }
                 // The guest does not even do what it is killed for.
                 () = overdue => {
@@ -382,8 +295,8 @@ impl Monitor {
 
     /// Waits for the last of the output. A command that reads slowly may take
     /// its time; an order to end cuts it short.
-    async fn drain(&mut self, vm: &mut dyn VmHandle, outputs: Outputs) {
-        let mut moving = pin!(futures::future::join_all(outputs.moving));
+    async fn drain(&mut self, vm: &mut dyn VmHandle, moving: Moving) {
+        let mut moving = pin!(moving.drained());
         if self.stopping {
             let _ = timeout(END, moving).await;
             return;
@@ -538,7 +451,7 @@ fn gives_up(order: &Order) -> Option<u32> {
     }
 }
 
-fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
+fn carry_out(order: Order, agent: &Agent, moving: &Moving) {
     let agent = agent.clone();
     match order {
         Order::Signal(signal) => {
@@ -558,13 +471,8 @@ fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
                 let _ = agent.signal(MAIN_PROCESS, SIGKILL).await;
             });
         }
-        Order::CloseOutput(stream) => {
-            outputs
-                .closed
-                .send_modify(|closed| *closed |= 1u8.checked_shl(stream.into()).unwrap_or(0));
-        }
-        // A guest that is behind by so many of them is not helped by more.
-        Order::Resize(size) => drop(outputs.sizes.try_send(size)),
+        Order::CloseOutput(stream) => moving.close(stream),
+        Order::Resize(size) => moving.resize(size),
         // Their connection's own business.
         Order::Attach(_) | Order::AwaitLog { .. } => {}
     }
@@ -607,58 +515,4 @@ fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
         StartFailureKind::INTERNAL | StartFailureKind::BAD_USER => crate::error::MVM_FAILED,
     };
     Failure::new(message).status(status)
-}
-
-async fn move_stdin(mut stream: Stream, mut input: mpsc::UnboundedReceiver<Input>) {
-    while let Some(Input { bytes, from }) = input.recv().await {
-        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
-            // The workload closed its stdin: no more credit, nothing is lost
-            // that anyone would read.
-            return;
-        }
-        let credit = Outgoing::Event(Event::StdinCredit(bytes.len()));
-        let _ = from.send(credit).await;
-    }
-    let _ = stream.shutdown().await;
-}
-
-async fn move_sizes(agent: Agent, mut sizes: mpsc::Receiver<Size>) {
-    while let Some(size) = sizes.recv().await {
-        if let Err(error) = agent.resize(MAIN_PROCESS, size).await {
-            tracing::warn!("cannot set the size of the terminal: {error}");
-        }
-    }
-}
-
-async fn move_output(
-    mut stream: Stream,
-    kind: Kind,
-    log: Arc<Mutex<Writer>>,
-    session: Arc<Session>,
-    clients: Arc<Clients>,
-    mut closing: watch::Receiver<u8>,
-) {
-    let (bit, logged) = match kind {
-        Kind::Stderr => (1 << 2, logs::Stream::Stderr),
-        _ => (1 << 1, logs::Stream::Stdout),
-    };
-    // The log's header stands in front of the bytes: both are one write.
-    let mut buffer = vec![0; logs::HEADER + CHUNK];
-    loop {
-        let count = tokio::select! {
-            count = stream.read(&mut buffer[logs::HEADER..]) => count.unwrap_or(0),
-            // Dropping the stream tells the guest, and the workload gets EPIPE.
-            _ = closing.wait_for(|closed| closed & bit != 0) => return,
-        };
-        if count == 0 {
-            return;
-        }
-        let frame = &mut buffer[..logs::HEADER + count];
-        let written = log.lock().unwrap_or_else(PoisonError::into_inner).append(logged, frame);
-        if let Err(error) = written {
-            tracing::warn!("output is missing in the log: {error}");
-        }
-        let bytes = Arc::from(&frame[logs::HEADER..]);
-        clients.output(&session.process, kind, bytes).await;
-    }
 }

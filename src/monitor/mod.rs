@@ -6,12 +6,15 @@
 mod attached;
 mod client;
 mod clients;
+mod door;
 mod explain;
 mod follow;
 mod launch;
 mod life;
 mod output;
+mod sending;
 mod session;
+mod streams;
 mod wire;
 
 use std::process::ExitCode;
