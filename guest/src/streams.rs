@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mvm_proto::mux::Stream;
+use mvm_proto::mux::{FRAME, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{oneshot, watch};
@@ -17,8 +17,8 @@ use tokio::sync::{oneshot, watch};
 /// How long a stream may come after the request that names it.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Bytes moved at once.
-const BUFFER: usize = 64 * 1024;
+/// Bytes moved at once: two whole frames.
+const BUFFER: usize = 2 * FRAME;
 
 /// Bytes that a pipe holds: the largest the kernel allows by default, so that
 /// a process and its reader need to take turns less often.

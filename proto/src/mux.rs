@@ -20,9 +20,18 @@ pub const CONTROL: u32 = 0;
 /// Streams alive at once; three for each process and one for control.
 pub const MAX_STREAMS: usize = 256;
 
+/// Bytes by which the windows of busy streams may grow, together: what is on
+/// the way while a window update travels, which takes milliseconds where the
+/// guest is emulated.
+const GROWTH: usize = 4 << 20;
+
 /// Bytes that all streams together may have in flight towards one side. yamux
 /// asks for at least 256 KiB for each stream.
-const MAX_WINDOW: usize = MAX_STREAMS * 256 * 1024;
+const MAX_WINDOW: usize = MAX_STREAMS * 256 * 1024 + GROWTH;
+
+/// Bytes of a stream in one frame. With its header it fills the 32 KiB that the
+/// guest's kernel writes to a virtio-serial port at once.
+pub const FRAME: usize = 32 * 1024 - 12;
 
 /// How long a new stream may take to say its ID.
 const ID_DEADLINE: Duration = Duration::from_secs(10);
@@ -96,6 +105,7 @@ where
     let mut config = Config::default();
     config.set_max_num_streams(MAX_STREAMS);
     config.set_max_connection_receive_window(Some(MAX_WINDOW));
+    config.set_split_send_size(FRAME);
     Connection::new(channel.compat(), config, mode)
 }
 

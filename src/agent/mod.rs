@@ -11,6 +11,7 @@ use mvm_proto::{
     ShutdownRequest, SignalRequest, Started, Terminal, WaitRequest,
 };
 use thiserror::Error;
+use tokio::io::BufStream;
 use tokio::time::timeout;
 use ttrpc::asynchronous::Client;
 use ttrpc::asynchronous::transport::Socket;
@@ -21,6 +22,8 @@ use crate::terminal::Size;
 
 /// How long the guest may take for one request that waits for nothing.
 const CALL: Duration = Duration::from_secs(60);
+/// Bytes of the channel that are read or written at once.
+const BUFFER: usize = 64 << 10;
 /// Longest message of the guest that is shown, characters.
 const MAX_MESSAGE: usize = 1000;
 
@@ -55,7 +58,8 @@ impl Agent {
             Ok::<_, AgentError>(channel)
         };
         let channel = timeout(window, greeting).await.map_err(|_| AgentError::Silent(window))??;
-        let opener = mux::host(channel);
+        // yamux reads and writes headers and bodies by turns.
+        let opener = mux::host(BufStream::with_capacity(BUFFER, BUFFER, channel));
         let control = opener.open(mux::CONTROL).await.map_err(|_| AgentError::Closed)?;
         let client = AgentClient::new(Client::new(Socket::new(control)));
         Ok(Self { client, opener })

@@ -200,8 +200,14 @@ fn size(vm: &Found) -> String {
     format!("{} (virtual {})", format::size(own), format::size(own + layers))
 }
 
+/// As Docker writes it: arguments with a space in them stand in quotes.
 fn command(words: &[String], whole: bool) -> String {
     const SHOWN: usize = 20;
+    let shown = |(at, word): (usize, &String)| match at > 0 && word.contains(' ') {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    };
+    let words: Vec<String> = words.iter().enumerate().map(shown).collect();
     let text = format::printable(&words.join(" "));
     if whole || text.chars().count() <= SHOWN {
         return format!("\"{text}\"");
@@ -219,5 +225,7 @@ mod tests {
         assert_eq!(command(&words("sleep 9"), false), "\"sleep 9\"");
         assert_eq!(command(&words("12345678901234567890x"), false), "\"1234567890123456789…\"");
         assert_eq!(command(&words("\u{1b}[2J"), true), "\"?[2J\"");
+        let script = ["sh", "-c", "echo a b"].map(str::to_owned);
+        assert_eq!(command(&script, true), "\"sh -c 'echo a b'\"");
     }
 }

@@ -17,7 +17,7 @@ pub struct RmArgs {
     /// Kill those that run
     #[arg(short, long)]
     force: bool,
-    /// Their anonymous volumes, too; there are none
+    /// Remove its volumes, too: those without a name always go with their VM
     #[arg(short, long)]
     volumes: bool,
 }

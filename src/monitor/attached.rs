@@ -7,11 +7,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, BufReader, ReadHalf, WriteHalf};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::output::Output;
+use super::output::{Output, ReaderGone};
 use super::wire::{self, CHUNK, Event, Kind, Order, STDIN_WINDOW, Streams};
 use crate::error::{Failure, Result};
 use crate::sys::{self, Connection};
@@ -69,6 +69,8 @@ pub enum Leave {
     InputEnded,
     /// The terminal is gone.
     Lost,
+    /// Who read the output here has gone.
+    Unread,
     /// A signal that is not for the workload.
     Signal(u32),
 }
@@ -118,7 +120,12 @@ impl Attached {
         let (frames, queue) = mpsc::channel(8);
         tokio::spawn(send_frames(writer, queue));
         let (leaving, mut left) = mpsc::channel(4);
-        let (output, written) = Output::start(frames.clone(), self.terminal, leaving.clone());
+        let reader_gone = match self.running {
+            // The one who launched the VM tells its command.
+            false => ReaderGone::Tell(frames.clone()),
+            true => ReaderGone::Leave,
+        };
+        let (output, written) = Output::start(reader_gone, self.terminal, leaving.clone());
         let mut side = Side {
             attachment: self.attachment,
             terminal: self.terminal,
@@ -133,6 +140,7 @@ impl Attached {
             side.redraw().await;
         }
         let ended = {
+            let reader = BufReader::with_capacity(CHUNK, reader);
             let mut ending = pin!(side.receive(reader, &output, &mut on_event));
             tokio::select! {
                 ended = &mut ending => Ok(ended?),
@@ -140,6 +148,9 @@ impl Attached {
             }
         };
         if let Err(leave) = ended {
+            if matches!(leave, Leave::Detached) {
+                send_order(&side.frames, &Order::Leave).await;
+            }
             side.flush().await;
             // The terminal is as it was before anything is said on it.
             drop(side);
@@ -167,6 +178,8 @@ impl Leave {
             }
             Self::InputEnded => End::Left(0),
             Self::Lost => End::Left(128 + 1),
+            // As if SIGPIPE had ended it.
+            Self::Unread => End::Left(128 + 13),
             Self::Signal(signal) => End::Left(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
         }
     }
@@ -239,7 +252,7 @@ impl Side {
     /// Passes on what comes, until the event that ends it all.
     async fn receive(
         &mut self,
-        mut reader: ReadHalf<Connection>,
+        mut reader: BufReader<ReadHalf<Connection>>,
         output: &Output,
         on_event: &mut impl FnMut(&Event),
     ) -> Result<Option<Event>> {

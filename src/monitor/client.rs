@@ -7,6 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::attached::{Attached, Attachment};
+use super::exec::ExecRequest;
 use super::wire::{self, Event, Kind, Order, SIGKILL};
 use super::{COMMAND, Launch};
 use crate::error::{Failure, Result};
@@ -51,27 +52,35 @@ pub async fn spawn(
 }
 
 /// Takes streams of a VM that runs.
-pub async fn attach(record: &Record, attachment: Attachment) -> Result<Attached> {
+pub async fn attach(record: &Record, mut attachment: Attachment) -> Result<Attached> {
     let mut connection = give(record, &Order::Attach(attachment.streams)).await?;
     while let Ok(Some((kind, payload))) = wire::read(&mut connection).await {
-        let (Kind::Event, Ok(Event::Attached { terminal, stdin })) = (kind, wire::parse(&payload))
-        else {
-            continue;
+        let (terminal, stdin) = match (kind, wire::parse(&payload)) {
+            (Kind::Event, Ok(Event::Attached { terminal, stdin })) => (terminal, stdin),
+            (Kind::Event, Ok(Event::Exited { .. } | Event::Failed(_))) => break,
+            _ => continue,
         };
-        let log = record.dirs.vm(&record.id).join(LOG);
-        let mut attachment = attachment;
         attachment.streams.stdin &= stdin;
         // As Docker: what is typed there, ^C with it, is what counts.
         attachment.sig_proxy &= !terminal;
-        return Ok(Attached {
-            connection,
-            attachment,
-            terminal,
-            running: true,
-            log: (!record.auto_remove).then_some(log),
-        });
+        let log = record.dirs.vm(&record.id).join(LOG);
+        let log = (!record.auto_remove).then_some(log);
+        return Ok(Attached { connection, attachment, terminal, running: true, log });
     }
     Err(Failure::new(format!("VM {} has ended", record.name)))
+}
+
+/// Starts a process in a VM that runs.
+pub async fn exec(
+    record: &Record,
+    request: ExecRequest,
+    attachment: Attachment,
+) -> Result<Attached> {
+    let terminal = request.terminal.is_some();
+    let connection = give(record, &Order::Exec(request)).await?;
+    let log = record.dirs.vm(&record.id).join(LOG);
+    let log = (!record.auto_remove).then_some(log);
+    Ok(Attached { connection, attachment, terminal, running: false, log })
 }
 
 /// Ends a running VM: with a signal, and after `grace` with SIGKILL; as it was
@@ -98,20 +107,26 @@ pub async fn order_signal(record: &Record, signal: u32) -> Result<()> {
 /// died. An error means that there was no monitor to ask.
 pub async fn end_of(record: &Record) -> Result<Option<u8>> {
     let mut connection = reach(record).await?;
-    while let Ok(Some((kind, payload))) = wire::read(&mut connection).await {
+    Ok(end(&mut connection).await)
+}
+
+/// What the monitor says of the VM's end when it has let go of it. Other
+/// commands may still have to be told more: the monitor waits for them alone.
+async fn end(connection: &mut Connection) -> Option<u8> {
+    while let Ok(Some((kind, payload))) = wire::read(connection).await {
         match (kind, wire::parse(&payload)) {
-            (Kind::Event, Ok(Event::Exited { code, .. })) => return Ok(Some(code)),
-            (Kind::Event, Ok(Event::Failed(failure))) => return Ok(Some(failure.status)),
+            (Kind::Event, Ok(Event::Exited { code, .. })) => return Some(code),
+            (Kind::Event, Ok(Event::Failed(failure))) => return Some(failure.status),
             _ => {}
         }
     }
-    Ok(None)
+    None
 }
 
 /// Gives an order and waits for the end of the VM.
 async fn order(record: &Record, order: &Order) -> Result<()> {
     let mut connection = give(record, order).await?;
-    while let Ok(Some(_)) = wire::read(&mut connection).await {}
+    end(&mut connection).await;
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
+use mvm_proto::MAIN_PROCESS;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -52,7 +53,14 @@ impl Entry {
 }
 
 #[derive(Default)]
-pub struct Clients(Mutex<Vec<Entry>>);
+pub struct Clients(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    /// The last event, once it is out.
+    end: Option<Event>,
+}
 
 impl Clients {
     /// A command that is attached to nothing yet.
@@ -78,13 +86,20 @@ impl Clients {
         let client = Client { sender };
         let entry =
             Entry { client: client.clone(), process: None, streams: Streams::default(), writing };
-        self.lock().push(entry);
+        let mut state = self.lock();
+        if let Some(end) = &state.end {
+            // It comes too late for all else; the queue is empty.
+            let _ = client.sender.try_send(Outgoing::Event(end.clone()));
+            let _ = client.sender.try_send(Outgoing::End);
+        }
+        state.entries.push(entry);
+        drop(state);
         client
     }
 
     /// From now on it gets what the process writes to these streams.
     pub fn attach(&self, client: &Client, process: &str, streams: Streams) {
-        if let Some(entry) = self.lock().iter_mut().find(|entry| entry.is(client)) {
+        if let Some(entry) = self.lock().entries.iter_mut().find(|entry| entry.is(client)) {
             entry.process = Some(process.to_owned());
             entry.streams = streams;
         }
@@ -93,7 +108,7 @@ impl Clients {
     /// It gets no more of stdout (1) or stderr (2). Whether another one does.
     pub fn close_output(&self, client: &Client, stream: u8) -> bool {
         let kind = if stream == 1 { Kind::Stdout } else { Kind::Stderr };
-        let mut clients = self.lock();
+        let clients = &mut self.lock().entries;
         let Some(entry) = clients.iter_mut().find(|entry| entry.is(client)) else { return false };
         match kind {
             Kind::Stdout => entry.streams.stdout = false,
@@ -120,7 +135,7 @@ impl Clients {
 
     async fn send(&self, outgoing: Outgoing, wanted: impl Fn(&Entry) -> bool) {
         let senders: Vec<Sender> = {
-            let mut clients = self.lock();
+            let clients = &mut self.lock().entries;
             clients.retain(|entry| !entry.client.sender.is_closed());
             let wanting = clients.iter().filter(|entry| wanted(entry));
             wanting.map(|entry| entry.client.sender.clone()).collect()
@@ -129,17 +144,30 @@ impl Clients {
         join_all(senders.iter().map(|sender| sender.send(outgoing.clone()))).await;
     }
 
-    /// Returns when every command has been sent what was queued, or has gone.
-    pub async fn finish(&self) {
-        let clients = std::mem::take(&mut *self.lock());
-        for entry in clients {
+    /// The last events, for all but the commands of other processes than the
+    /// workload, which hear `gone`; returns when every command has been sent what
+    /// was queued, or has gone. One that does not read keeps none of the others
+    /// from hearing of the end.
+    pub async fn finish(&self, last: &[Event], gone: Event) {
+        let entries = {
+            let mut state = self.lock();
+            state.end = last.last().cloned();
+            std::mem::take(&mut state.entries)
+        };
+        let finishing = entries.into_iter().map(async |entry| {
+            let other = entry.process.as_deref().is_some_and(|process| process != MAIN_PROCESS);
+            let last = if other { std::slice::from_ref(&gone) } else { last };
+            for event in last {
+                let _ = entry.client.sender.send(Outgoing::Event(event.clone())).await;
+            }
             // Others may hold the sender still: that it is dropped is no end.
             let _ = entry.client.sender.send(Outgoing::End).await;
             let _ = entry.writing.await;
-        }
+        });
+        join_all(finishing).await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Entry>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

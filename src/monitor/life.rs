@@ -4,25 +4,27 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use mvm_proto::mux::Stream;
 use mvm_proto::{Exit, MAIN_PROCESS, StartFailureKind, started};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::clients::{Clients, Outgoing};
+use super::clients::Clients;
+use super::exec::Inside;
 use super::follow::Following;
+use super::moving::{SIZES, move_output, move_sizes, move_stdin};
 use super::session::{Connection, Input, Session};
-use super::wire::{CHUNK, Cost, Event, Kind, Order, SIGKILL, Streams as Wanted};
+use super::wire::{Cost, Event, Kind, Order, SIGKILL, Streams as Wanted};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
-use crate::logs::{self, Grown, Writer};
+use crate::logs::{Grown, Writer};
 #[cfg(unix)]
 use crate::net::passt;
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
@@ -37,9 +39,6 @@ const STDIN: u32 = 1;
 const STDOUT: u32 = 2;
 const STDERR: u32 = 3;
 
-/// Sizes of a terminal on their way to the guest.
-const SIZES: usize = 64;
-
 /// How long a guest may take to sync and reset once its workload has ended.
 const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How long the VMM's end may follow the end of its channel.
@@ -53,6 +52,8 @@ pub struct Monitor {
     clients: Arc<Clients>,
     /// The workload.
     session: Arc<Session>,
+    /// Where other processes are started, while the workload runs.
+    inside: Arc<OnceLock<Arc<Inside>>>,
     /// What is to become its stdin, until it is there.
     input: Option<mpsc::UnboundedReceiver<Input>>,
     /// What its terminal's size became before there was one.
@@ -66,6 +67,8 @@ pub struct Monitor {
     /// The VM was killed and is on its way out.
     ending: Option<JoinHandle<()>>,
     cost: Cost,
+    /// What commands are told at the end.
+    last: Vec<Event>,
 }
 
 /// The workload's streams, before anything moves in them.
@@ -116,6 +119,7 @@ impl Monitor {
             claim,
             clients: Arc::default(),
             session,
+            inside: Arc::default(),
             input: Some(input),
             size: None,
             orders,
@@ -124,6 +128,7 @@ impl Monitor {
             stopping: false,
             ending: None,
             cost: Cost::default(),
+            last: Vec::new(),
         })
     }
 
@@ -145,8 +150,10 @@ impl Monitor {
             following: Following::new(&self.logged, &client.sender),
             client,
             session: Arc::clone(&self.session),
+            inside: Arc::clone(&self.inside),
             streams: attached,
             launcher: true,
+            owner: false,
             orders: self.ordering.clone(),
         };
         tokio::spawn(connection.listen(reader));
@@ -164,6 +171,7 @@ impl Monitor {
         make_private_dir(&directory).map_err(failed)?;
         let listener = sys::listen(&directory.join(super::client::SOCKET)).map_err(failed)?;
         let (clients, session) = (Arc::clone(&self.clients), Arc::clone(&self.session));
+        let inside = Arc::clone(&self.inside);
         let (orders, logged) = (self.ordering.clone(), self.logged.clone());
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
@@ -174,8 +182,10 @@ impl Monitor {
                     client,
                     clients: Arc::clone(&clients),
                     session: Arc::clone(&session),
+                    inside: Arc::clone(&inside),
                     streams: Wanted::default(),
                     launcher: false,
+                    owner: false,
                     orders: orders.clone(),
                 };
                 tokio::spawn(connection.listen(reader));
@@ -197,9 +207,7 @@ impl Monitor {
             Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams).await,
             Err(failure) => Err(failure),
         };
-        if let Some(trouble) = vm.trouble() {
-            self.clients.event(Event::Warning(trouble.into())).await;
-        }
+        self.last.extend(vm.trouble().map(|trouble| Event::Warning(trouble.into())));
         let ending = tokio::spawn(async move {
             vm.stop(Duration::ZERO).await;
         });
@@ -238,7 +246,8 @@ impl Monitor {
         let agent = self.during(vm, accepting, explain_boot).await?;
         self.phase("boot", started);
         let configuring = Instant::now();
-        self.launch.init.wall_clock_ns = i64::try_from(now_ms()).unwrap_or_default() * 1_000_000;
+        self.launch.init.wall_clock_ns =
+            i64::try_from(now_ms()).unwrap_or_default().saturating_mul(1_000_000);
         let init = std::mem::take(&mut self.launch.init);
         // The guest looks up only once for what comes together.
         let opening = Streams::open(&agent, self.launch.stdin, self.session.terminal);
@@ -263,7 +272,10 @@ impl Monitor {
         streams: Streams,
     ) -> Result<Exit> {
         let starting = Instant::now();
+        let template = self.launch.process.clone();
         let outputs = self.start(vm, agent, streams).await?;
+        // Empty until now: a VM has one workload.
+        let _ = self.inside.set(Inside::new(agent.clone(), template));
         self.claim.record.phase = Phase::Running;
         self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());
@@ -315,7 +327,7 @@ impl Monitor {
         match started.result {
             Some(started::Result::Pid(_)) => {
                 if self.session.terminal {
-                    tokio::spawn(move_sizes(agent.clone(), queue));
+                    tokio::spawn(move_sizes(agent.clone(), MAIN_PROCESS.into(), queue));
                     self.size.take().map(|size| outputs.sizes.try_send(size));
                 }
                 Ok(outputs)
@@ -473,7 +485,7 @@ impl Monitor {
         if self.claim.record.auto_remove {
             let _ = timeout(LAST_LOOK, self.logged.closed()).await;
         }
-        let Self { claim, clients, launch, ending, mut cost, .. } = self;
+        let Self { claim, clients, launch, ending, mut cost, mut last, .. } = self;
         // The lock goes with the claim: who hears of the end can act on it.
         let written = if claim.record.auto_remove {
             claim.remove()
@@ -485,9 +497,10 @@ impl Monitor {
             Err(failure) => Event::Failed(failure),
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
-        clients.event(Event::Cost(cost)).await;
-        clients.event(event).await;
-        clients.finish().await;
+        last.extend([Event::Cost(cost), event]);
+        // What else ran in the VM was killed with it.
+        let gone = Event::Exited { code: code(&killed()), oom_killed: false };
+        clients.finish(&last, gone).await;
         if let Some(ending) = ending {
             let _ = ending.await;
         }
@@ -524,7 +537,7 @@ fn killed() -> Exit {
 }
 
 /// The guest's word on an exit code, capped to what a process can have.
-fn code(exit: &Exit) -> u8 {
+pub fn code(exit: &Exit) -> u8 {
     u8::try_from(exit.code).unwrap_or(u8::MAX)
 }
 
@@ -565,7 +578,7 @@ fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
         // A guest that is behind by so many of them is not helped by more.
         Order::Resize(size) => drop(outputs.sizes.try_send(size)),
         // Their connection's own business.
-        Order::Attach(_) | Order::AwaitLog { .. } => {}
+        Order::Attach(_) | Order::AwaitLog { .. } | Order::Exec(_) | Order::Leave => {}
     }
 }
 
@@ -598,7 +611,7 @@ fn explain_crash(end: &VmEnd, console: &str) -> Failure {
     explain::crash(end, console)
 }
 
-fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
+pub fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
     let message: String = failure.message.chars().filter(|c| !c.is_control()).take(1000).collect();
     let status = match failure.kind.enum_value_or_default() {
         StartFailureKind::NOT_FOUND => NOT_FOUND,
@@ -606,67 +619,4 @@ fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
         StartFailureKind::INTERNAL | StartFailureKind::BAD_USER => crate::error::MVM_FAILED,
     };
     Failure::new(message).status(status)
-}
-
-async fn move_stdin(mut stream: Stream, mut input: mpsc::UnboundedReceiver<Input>) {
-    while let Some(Input { bytes, from }) = input.recv().await {
-        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
-            // The workload closed its stdin: no more credit, nothing is lost
-            // that anyone would read.
-            return;
-        }
-        let credit = Outgoing::Event(Event::StdinCredit(bytes.len()));
-        let _ = from.send(credit).await;
-    }
-    let _ = stream.shutdown().await;
-}
-
-async fn move_sizes(agent: Agent, mut sizes: mpsc::Receiver<Size>) {
-    while let Some(size) = sizes.recv().await {
-        if let Err(error) = agent.resize(MAIN_PROCESS, size).await {
-            tracing::warn!("cannot set the size of the terminal: {error}");
-        }
-    }
-}
-
-async fn move_output(
-    mut stream: Stream,
-    kind: Kind,
-    log: Arc<Mutex<Option<Writer>>>,
-    session: Arc<Session>,
-    clients: Arc<Clients>,
-    mut closing: watch::Receiver<u8>,
-) {
-    let (bit, logged) = match kind {
-        Kind::Stderr => (1 << 2, logs::Stream::Stderr),
-        _ => (1 << 1, logs::Stream::Stdout),
-    };
-    // The log's header stands in front of the bytes: both are one write.
-    let mut buffer = vec![0; logs::HEADER + CHUNK];
-    loop {
-        let count = tokio::select! {
-            count = stream.read(&mut buffer[logs::HEADER..]) => count.unwrap_or(0),
-            // Dropping the stream tells the guest, and the workload gets EPIPE.
-            _ = closing.wait_for(|closed| closed & bit != 0) => return,
-        };
-        if count == 0 {
-            return;
-        }
-        let frame = &mut buffer[..logs::HEADER + count];
-        if let Err(error) = keep(&log, logged, frame) {
-            tracing::warn!("output is missing in the log: {error}");
-        }
-        let bytes = Arc::from(&frame[logs::HEADER..]);
-        clients.output(&session.process, kind, bytes).await;
-    }
-}
-
-/// Writes a chunk to the log, if there is one.
-fn keep(
-    log: &Mutex<Option<Writer>>,
-    stream: logs::Stream,
-    frame: &mut [u8],
-) -> std::io::Result<()> {
-    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    log.as_mut().map_or(Ok(()), |log| log.append(stream, frame))
 }

@@ -4,10 +4,12 @@
 
 use std::io;
 
+use bytes::Buf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::exec::ExecRequest;
 use crate::error::Failure;
 use crate::terminal::Size;
 
@@ -76,8 +78,13 @@ pub enum Order {
     /// The first frame of a later command: it takes these streams of the
     /// workload. `Attached` is the answer.
     Attach(Streams),
+    /// The first frame of a later command: it starts a process, and is attached
+    /// to that.
+    Exec(ExecRequest),
     /// The size of the workload's terminal is to be this.
     Resize(Size),
+    /// This command goes, and its process stays.
+    Leave,
 }
 
 /// Which streams of a workload a command takes.
@@ -141,8 +148,8 @@ where
     let length = u32::try_from(payload.len()).map_err(|_| too_large(payload.len()))?;
     let mut header = [kind as u8, 0, 0, 0, 0];
     header[1..].copy_from_slice(&length.to_be_bytes());
-    writer.write_all(&header).await?;
-    writer.write_all(payload).await
+    // Together: whoever reads is woken once.
+    writer.write_all_buf(&mut Buf::chain(&header[..], payload)).await
 }
 
 pub async fn write_json<W>(writer: &mut W, kind: Kind, value: &impl Serialize) -> io::Result<()>

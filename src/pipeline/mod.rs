@@ -81,7 +81,7 @@ pub async fn create(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> 
 }
 
 /// Starts a VM that exists. `None` if it runs, or someone else is starting it.
-pub async fn start(found: &Found, attachment: Attachment) -> Result<Option<Started>> {
+pub async fn start(found: &Found, mut attachment: Attachment) -> Result<Option<Started>> {
     let dirs = &found.record.dirs;
     let Some(mut claim) = VmStore::new(dirs).claim(&found.record.id)? else { return Ok(None) };
     let blueprint = Blueprint::read(claim.directory())?.ok_or_else(|| {
@@ -89,6 +89,8 @@ pub async fn start(found: &Found, attachment: Attachment) -> Result<Option<Start
             .hint("it was made with --rm, or by an mvm that did not keep how")
     })?;
     check_input(&blueprint.spec, &attachment)?;
+    // Docker's difference between this and a run.
+    attachment.sig_proxy &= !blueprint.spec.tty;
     let host = timed("preflight", || check(dirs, &blueprint.spec, Notices::Shown))?;
     claim.record.backend = host.backend.backend().name().into();
     let launch = start::prepare(dirs, host, &blueprint, &claim)?;

@@ -21,7 +21,7 @@ use crate::sys;
 const RECORD: &str = "vm.json";
 const LOCK: &str = "lock";
 /// A record is a few KiB; more is not ours.
-const MAX_RECORD: u64 = 4 << 20;
+const MAX_RECORD: u64 = 64 << 20;
 /// Shortest ID prefix that names a VM.
 const MIN_PREFIX: usize = 3;
 

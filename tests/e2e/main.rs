@@ -11,15 +11,19 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attach;
 mod backend;
 mod crash;
 mod disk;
+mod docker;
+mod exec;
 mod exit;
 mod faithful;
 mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod limits;
 mod logs;
 mod network;
 mod options;
@@ -50,4 +54,10 @@ fn image(name: &str) -> String {
 fn sh<'home>(home: &'home Home, options: &[&str], script: &str) -> Mvm<'home> {
     let busybox = image("busybox");
     home.mvm(["run", "--rm"]).args(options).args([&busybox, "sh", "-c", script])
+}
+
+/// As `mvm inspect` calls it.
+fn status_of(home: &Home, vm: &str) -> String {
+    let output = home.mvm(["inspect", "-f", "{{.State.Status}}", vm]).run();
+    output.stdout_text().trim().to_owned()
 }

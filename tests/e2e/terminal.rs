@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::{Home, Terminal, slower};
-use crate::{image, need, ready, sh};
+use crate::{image, need, ready, sh, status_of};
 
 /// Prompt of busybox's shell.
 const PROMPT: &str = "/ # ";
@@ -18,11 +18,6 @@ const INTERRUPT: &str = "\x03";
 const END: &str = "\x04";
 const SUSPEND: &str = "\x1a";
 const DETACH: &str = "\x10\x11";
-
-fn status_of(home: &Home, vm: &str) -> String {
-    let output = home.mvm(["inspect", "-f", "{{.State.Status}}", vm]).run();
-    output.stdout_text().trim().to_owned()
-}
 
 /// `mvm attach OPTIONS VM` on a terminal.
 fn attach(home: &Home, options: &[&str], vm: &str) -> Terminal {
@@ -58,9 +53,10 @@ fn what_a_shell_shows(terminal: &mut Terminal) {
         "stat -c '%a %g %u' $(tty); [ -t 0 -a -t 1 -a -t 2 ] && echo all",
         "620 5 0\r\nall\r\n",
     );
-    terminal.line("trap 'echo resized' WINCH", PROMPT);
+    let script = "trap 'echo resized; exit' WINCH; echo set; while :; do sleep 0.1; done";
+    terminal.line(&format!("sh -c \"{script}\""), "set\r\n");
     terminal.resize(41, 77);
-    terminal.shows("resized");
+    terminal.shows("resized\r\n").shows(PROMPT);
     terminal.line("stty size", "41 77\r\n");
 }
 
@@ -89,7 +85,7 @@ fn typed_at(terminal: &mut Terminal, key: &str) {
 fn every_byte(terminal: &mut Terminal) {
     let every: Vec<u8> = (0..=255).collect();
     terminal.line(r"printf '\033[31mred\0\377\t\n'", b"\x1b[31mred\0\xff\t\r\n");
-    terminal.line("stty raw -echo; echo now; head -c 102400 | md5sum; stty sane", "now");
+    terminal.line("stty raw -echo; echo now; head -c 102400 | md5sum; stty sane", "now\n");
     let paste: Vec<u8> = every.repeat(400);
     // Not the keys that leave: ^P is followed by ^Q there.
     let paste: Vec<u8> = paste.into_iter().map(|b| if b == 0x11 { b'q' } else { b }).collect();
@@ -207,64 +203,6 @@ fn t_without_i_and_i_without_a_terminal() {
     let script = "echo out; echo err >&2; tty; exit 3";
     let output = sh(&home, &["-t", "-e", "TERM=vt52"], &format!("echo $TERM; {script}")).run();
     output.status(3).stdout("vt52\r\nout\r\nerr\r\n/dev/pts/0\r\n").guest_stderr("");
-}
-
-/// Docker's StdinOnce: stdin of a VM that was made to run in the background
-/// stays open with nobody there, and is not ended by one who comes and goes.
-#[test]
-fn in_the_background_with_stdin_open() {
-    let home = need!(ready());
-    let busybox = image("busybox");
-    let script = "echo ready; while read line; do echo got $line; [ $line = end ] && exit 9; done; echo closed";
-    home.mvm(["run", "-di", "--name", "back", &busybox, "sh", "-c", script]).run().status(0);
-    let mut first = home.mvm(["attach", "back"]).spawn();
-    let say = |running: &mut crate::support::Running, text: &str| {
-        let stdin = running.stdin.as_mut().expect("a pipe");
-        std::io::Write::write_all(stdin, text.as_bytes()).expect("write to mvm");
-    };
-    say(&mut first, "one\n");
-    first.wait_for_stdout("got one\n");
-    // Its stdin ends, and it stays for the output.
-    drop(first.stdin.take());
-    let mut second = home.mvm(["attach", "back"]).spawn();
-    say(&mut second, "two\n");
-    second.wait_for_stdout("got two\n");
-    first.wait_for_stdout("got two\n");
-    say(&mut second, "end\n");
-    second.finish().status(9);
-    first.finish().status(9).stdout_has("got one\ngot two\ngot end\n");
-    home.mvm(["attach", "back"]).run().one_error("does not run").status(1);
-
-    // Made to stay: the end of what it reads here is the end there. It goes on
-    // with its output here for as long as that takes.
-    let mut once = home.mvm(["start", "-ai", "back"]).spawn();
-    once.wait_for_stdout("ready\n");
-    drop(once.stdin.take());
-    std::thread::sleep(slower(Duration::from_millis(500)));
-    assert_eq!(status_of(&home, "back"), "running", "it was made with -d");
-    home.mvm(["kill", "back"]).run().status(0);
-    once.finish().status(137);
-    home.mvm(["rm", "back"]).run().status(0);
-    home.is_quiet();
-}
-
-/// `run -a stdin` feeds the command and does not stay.
-#[test]
-fn only_some_of_the_streams() {
-    let home = need!(ready());
-    let busybox = image("busybox");
-    let run = ["run", "-i", "-a", "stdin", "--name", "fed", &busybox, "sh", "-c", "cat; echo end"];
-    let output = home.mvm(run).stdin("words\n").run();
-    let [id] = &home.vms()[..] else { panic!("one VM, not {:?}", home.vms()) };
-    output.status(0).stdout(format!("{id}\n"));
-    home.mvm(["wait", "fed"]).run().stdout("0\n");
-    let log = home.path().join("data/vms").join(id).join("stdout.log");
-    if log.exists() {
-        assert_eq!(std::fs::read(log).expect("a log"), b"words\nend\n");
-    }
-    home.mvm(["rm", "fed"]).run().status(0);
-    let script = "echo out; echo err >&2";
-    sh(&home, &["-a", "STDERR"], script).run().status(0).stdout("").guest_stderr("err\n");
 }
 
 /// Without -t the terminal stays as it is and the shell's job control works on

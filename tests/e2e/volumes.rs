@@ -43,7 +43,8 @@ fn volumes_are_shared_and_read_only_means_it() {
         ls -d /again/* | wc -l
         for d in /deep/er/ro /again/*; do [ -f $d/kept ] && { echo no >$d/kept; rm $d/kept; touch $d/new; }; done
         exit 0";
-    let output = sh(&home, &["-v", &rw, "-v", &ro], script).run();
+    // With every right that the guest has to give.
+    let output = sh(&home, &["--privileged", "-v", &rw, "-v", &ro], script).run();
     output.status(0).stdout("host\nkept\nrefused\n2\n");
     assert_eq!(fs::read_to_string(open_path.join("made/from-guest")).unwrap(), "guest\n");
     assert!(open_path.join("moved").exists() && !open_path.join("from-host").exists());
@@ -230,7 +231,7 @@ fn a_share_of_parts_has_nothing_else_in_it() {
         ls -A /again; cat /again/0
         for d in /again /again/..; do ls -A $d | grep -E 'hidden|private'; touch $d/new; rm -f $d/0; done 2>/dev/null
         ln /again/0 /again/1 2>/dev/null; mv /again/0 /again/1 2>/dev/null; echo guest >/again/0; ls -A /again";
-    let output = sh(&home, &["--mount", &mounted(&shown)], script).run();
+    let output = sh(&home, &["--privileged", "--mount", &mounted(&shown)], script).run();
     output.status(0).stdout("0\nhost\n0\n");
     assert_eq!(fs::read_to_string(directory.join("shown")).unwrap(), "guest\n");
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 2);

@@ -56,13 +56,15 @@ pub struct RefusedArgs {
     isolation: Option<String>,
 }
 
+/// Flag, what was given, what is the case anyway, why not, what else.
+type Row<'a> = (&'a str, &'a Option<String>, &'a [&'a str], &'a str, &'a str);
+
 impl RefusedArgs {
     pub fn check(&self) -> Result<()> {
         let leave = "leave it out";
         let memory = "--memory sets how much it is";
         let cpus = "--cpus sets how many, a fraction too";
-        // Flag, what was given, what is the case anyway, why not, what else.
-        let rows: [(&str, &Option<String>, &[&str], &str, &str); 20] = [
+        let rows: [Row; 20] = [
             (
                 "device",
                 &self.device,
