@@ -6,14 +6,20 @@
 mod attached;
 mod client;
 mod clients;
+<<<<<<< HEAD
 mod exec;
+=======
+mod door;
+>>>>>>> tty
 mod explain;
 mod follow;
 mod launch;
 mod life;
 mod moving;
 mod output;
+mod sending;
 mod session;
+mod streams;
 mod wire;
 
 use std::process::ExitCode;
