@@ -250,7 +250,7 @@ fn source(name: &str, args: &CreateArgs) -> Result<Source> {
 
 /// NAME=VALUE as given; NAME alone is taken from our own environment, and left
 /// out where it is not set, as Docker does.
-fn environment(given: &[OsString]) -> Result<Vec<Vec<u8>>> {
+pub fn environment(given: &[OsString]) -> Result<Vec<Vec<u8>>> {
     let mut variables = Vec::new();
     for variable in given {
         let bytes = sys::os_bytes(variable);
@@ -271,7 +271,7 @@ fn environment(given: &[OsString]) -> Result<Vec<Vec<u8>>> {
     Ok(variables)
 }
 
-fn absolute_workdir(path: String) -> Result<String> {
+pub fn absolute_workdir(path: String) -> Result<String> {
     match path.starts_with('/') {
         true => Ok(path),
         false => Err(Failure::new(format!("the working directory {path:?} is not absolute"))

@@ -4,25 +4,37 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+<<<<<<< HEAD
+use std::sync::{Arc, Mutex, OnceLock};
+=======
+use std::sync::Arc;
+>>>>>>> tty
 use std::time::{Duration, Instant};
 
-use mvm_proto::mux::Stream;
 use mvm_proto::{Exit, MAIN_PROCESS, StartFailureKind, started};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::clients::{Clients, Outgoing};
+use super::clients::Clients;
+<<<<<<< HEAD
+use super::exec::Inside;
 use super::follow::Following;
+use super::moving::{SIZES, move_output, move_sizes, move_stdin};
 use super::session::{Connection, Input, Session};
-use super::wire::{CHUNK, Cost, Event, Kind, Order, SIGKILL, Streams as Wanted};
+use super::wire::{Cost, Event, Kind, Order, SIGKILL, Streams as Wanted};
+=======
+use super::door::Door;
+use super::session::{Input, Session};
+use super::streams::{Moving, Streams};
+use super::wire::{Cost, Event, Order, SIGKILL};
+>>>>>>> tty
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
-use crate::logs::{self, Grown, Writer};
+use crate::logs::{Grown, Writer};
 #[cfg(unix)]
 use crate::net::passt;
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
@@ -32,14 +44,14 @@ use crate::terminal::Size;
 const SIGINT: u32 = 2;
 const SIGTERM: u32 = 15;
 
+<<<<<<< HEAD
 /// Streams of the workload, by ID.
 const STDIN: u32 = 1;
 const STDOUT: u32 = 2;
 const STDERR: u32 = 3;
 
-/// Sizes of a terminal on their way to the guest.
-const SIZES: usize = 64;
-
+=======
+>>>>>>> tty
 /// How long a guest may take to sync and reset once its workload has ended.
 const SHUTDOWN: Duration = Duration::from_secs(30);
 /// How long the VMM's end may follow the end of its channel.
@@ -53,6 +65,8 @@ pub struct Monitor {
     clients: Arc<Clients>,
     /// The workload.
     session: Arc<Session>,
+    /// Where other processes are started, while the workload runs.
+    inside: Arc<OnceLock<Arc<Inside>>>,
     /// What is to become its stdin, until it is there.
     input: Option<mpsc::UnboundedReceiver<Input>>,
     /// What its terminal's size became before there was one.
@@ -70,42 +84,6 @@ pub struct Monitor {
     last: Vec<Event>,
 }
 
-/// The workload's streams, before anything moves in them.
-struct Streams {
-    stdin: Option<Stream>,
-    stdout: Stream,
-    /// A terminal has none.
-    stderr: Option<Stream>,
-}
-
-impl Streams {
-    async fn open(
-        agent: &Agent,
-        stdin: bool,
-        terminal: bool,
-    ) -> std::result::Result<Self, AgentError> {
-        let open_if = async |wanted: bool, id: u32| match wanted {
-            true => agent.stream(id).await.map(Some),
-            false => Ok(None),
-        };
-        let (stdin, stdout, stderr) = tokio::try_join!(
-            open_if(stdin, STDIN),
-            agent.stream(STDOUT),
-            open_if(!terminal, STDERR)
-        )?;
-        Ok(Self { stdin, stdout, stderr })
-    }
-}
-
-/// The workload's output on its way to logs and commands.
-struct Outputs {
-    moving: Vec<JoinHandle<()>>,
-    /// Bit n: nobody reads stream n any more.
-    closed: watch::Sender<u8>,
-    /// Sizes of the workload's terminal, one after the other.
-    sizes: mpsc::Sender<Size>,
-}
-
 impl Monitor {
     pub fn new(launch: Launch, lock: File) -> Result<Self> {
         let claim = Claim::inherit(&launch.dirs, &launch.id, lock)?;
@@ -118,6 +96,7 @@ impl Monitor {
             claim,
             clients: Arc::default(),
             session,
+            inside: Arc::default(),
             input: Some(input),
             size: None,
             orders,
@@ -137,36 +116,35 @@ impl Monitor {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let attached = Wanted {
-            stdin: self.launch.attached.stdin && self.launch.stdin,
-            ..self.launch.attached
-        };
-        let client = self.clients.add(writer);
-        self.clients.attach(&client, &self.session.process, attached);
-        let connection = Connection {
+        let door = Door {
             clients: Arc::clone(&self.clients),
-            following: Following::new(&self.logged, &client.sender),
-            client,
             session: Arc::clone(&self.session),
+<<<<<<< HEAD
+            inside: Arc::clone(&self.inside),
             streams: attached,
             launcher: true,
+            owner: false,
+=======
+>>>>>>> tty
             orders: self.ordering.clone(),
+            logged: self.logged.clone(),
         };
-        tokio::spawn(connection.listen(reader));
-        let outcome = match self.open_door() {
+        door.admit_launcher(reader, writer, self.launch.attached);
+        let outcome = match self.open(door) {
             Ok(()) => self.live().await,
             Err(failure) => Err(failure),
         };
         self.conclude(outcome).await
     }
 
-    /// Lets later commands in.
-    fn open_door(&self) -> Result<()> {
+    fn open(&self, door: Door) -> Result<()> {
         let directory = self.launch.dirs.vm_runtime(&self.launch.id);
+<<<<<<< HEAD
         let failed = |e| Failure::cannot(format!("listen in {}", directory.display()), e);
         make_private_dir(&directory).map_err(failed)?;
         let listener = sys::listen(&directory.join(super::client::SOCKET)).map_err(failed)?;
         let (clients, session) = (Arc::clone(&self.clients), Arc::clone(&self.session));
+        let inside = Arc::clone(&self.inside);
         let (orders, logged) = (self.ordering.clone(), self.logged.clone());
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
@@ -177,14 +155,21 @@ impl Monitor {
                     client,
                     clients: Arc::clone(&clients),
                     session: Arc::clone(&session),
+                    inside: Arc::clone(&inside),
                     streams: Wanted::default(),
                     launcher: false,
+                    owner: false,
                     orders: orders.clone(),
                 };
                 tokio::spawn(connection.listen(reader));
             }
         });
         Ok(())
+=======
+        make_private_dir(&directory)
+            .and_then(|()| door.open(&directory.join(super::client::SOCKET)))
+            .map_err(|e| Failure::cannot(format!("listen in {}", directory.display()), e))
+>>>>>>> tty
     }
 
     /// From power-on to the VM's end. Whatever happens, the VM is gone after, or
@@ -265,7 +250,14 @@ impl Monitor {
         streams: Streams,
     ) -> Result<Exit> {
         let starting = Instant::now();
+<<<<<<< HEAD
+        let template = self.launch.process.clone();
         let outputs = self.start(vm, agent, streams).await?;
+        // Empty until now: a VM has one workload.
+        let _ = self.inside.set(Inside::new(agent.clone(), template));
+=======
+        let moving = self.start(vm, agent, streams).await?;
+>>>>>>> tty
         self.claim.record.phase = Phase::Running;
         self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());
@@ -274,10 +266,10 @@ impl Monitor {
         self.phase("exec", starting);
         self.clients.event(Event::Started).await;
         let running = Instant::now();
-        let exit = self.wait(vm, agent, &outputs).await?;
+        let exit = self.wait(vm, agent, &moving).await?;
         self.phase("command", running);
         let ending = Instant::now();
-        self.drain(vm, outputs).await;
+        self.drain(vm, moving).await;
         self.shut_down(vm, agent).await;
         self.phase("end", ending);
         Ok(exit)
@@ -289,19 +281,11 @@ impl Monitor {
         vm: &mut dyn VmHandle,
         agent: &Agent,
         streams: Streams,
-    ) -> Result<Outputs> {
+    ) -> Result<Moving> {
         let mut process = std::mem::take(&mut self.launch.process);
         process.id = MAIN_PROCESS.into();
-        let (closed, closing) = watch::channel(0);
-        let (sizes, queue) = mpsc::channel(SIZES);
-        let mut outputs = Outputs { moving: Vec::new(), closed, sizes };
-        if let (Some(stream), Some(input)) = (streams.stdin, self.input.take()) {
-            process.stdin = STDIN;
-            tokio::spawn(move_stdin(stream, input));
-        }
-        process.stdout = STDOUT;
-        process.stderr = if streams.stderr.is_some() { STDERR } else { 0 };
         let directory = self.claim.directory().to_owned();
+<<<<<<< HEAD
         let writer = |limits| Writer::new(directory, limits, self.logged.clone());
         let log = Arc::new(Mutex::new(self.launch.log.map(writer)));
         let outgoing = [(Some(streams.stdout), Kind::Stdout), (streams.stderr, Kind::Stderr)];
@@ -312,15 +296,27 @@ impl Monitor {
             let moving = move_output(stream, kind, log, session, clients, closing.clone());
             outputs.moving.push(tokio::spawn(moving));
         }
+=======
+        let log = Writer::new(directory, logs::Limits::default(), self.logged.clone());
+        let input = self.input.take();
+        let mut moving = streams.start(&mut process, input, log, &self.session, &self.clients);
+>>>>>>> tty
         let started = self.during(vm, agent.start(&process), explain_crash).await?;
         self.cost.exec_ms = started.started_ms;
         match started.result {
             Some(started::Result::Pid(_)) => {
                 if self.session.terminal {
-                    tokio::spawn(move_sizes(agent.clone(), queue));
+<<<<<<< HEAD
+                    tokio::spawn(move_sizes(agent.clone(), MAIN_PROCESS.into(), queue));
                     self.size.take().map(|size| outputs.sizes.try_send(size));
+=======
+                    moving.sizes_go_to(agent, &self.session);
+>>>>>>> tty
                 }
-                Ok(outputs)
+                if let Some(size) = self.size.take() {
+                    moving.resize(size);
+                }
+                Ok(moving)
             }
             Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
             _ => Err(Failure::new("the guest did not say whether the command started")),
@@ -332,7 +328,7 @@ impl Monitor {
         &mut self,
         vm: &mut dyn VmHandle,
         agent: &Agent,
-        outputs: &Outputs,
+        moving: &Moving,
     ) -> Result<Exit> {
         let mut ending = pin!(agent.wait(MAIN_PROCESS));
         let mut deadline: Option<tokio::time::Instant> = None;
@@ -356,7 +352,7 @@ impl Monitor {
                         let due = tokio::time::Instant::now() + due;
                         deadline = Some(deadline.map_or(due, |earlier| earlier.min(due)));
                     }
-                    carry_out(order, agent, outputs);
+                    carry_out(order, agent, moving);
                 }
                 // The guest does not even do what it is killed for.
                 () = overdue => {
@@ -382,8 +378,8 @@ impl Monitor {
 
     /// Waits for the last of the output. A command that reads slowly may take
     /// its time; an order to end cuts it short.
-    async fn drain(&mut self, vm: &mut dyn VmHandle, outputs: Outputs) {
-        let mut moving = pin!(futures::future::join_all(outputs.moving));
+    async fn drain(&mut self, vm: &mut dyn VmHandle, moving: Moving) {
+        let mut moving = pin!(moving.drained());
         if self.stopping {
             let _ = timeout(END, moving).await;
             return;
@@ -488,7 +484,9 @@ impl Monitor {
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
         last.extend([Event::Cost(cost), event]);
-        clients.finish(&last).await;
+        // What else ran in the VM was killed with it.
+        let gone = Event::Exited { code: code(&killed()), oom_killed: false };
+        clients.finish(&last, gone).await;
         if let Some(ending) = ending {
             let _ = ending.await;
         }
@@ -525,7 +523,7 @@ fn killed() -> Exit {
 }
 
 /// The guest's word on an exit code, capped to what a process can have.
-fn code(exit: &Exit) -> u8 {
+pub fn code(exit: &Exit) -> u8 {
     u8::try_from(exit.code).unwrap_or(u8::MAX)
 }
 
@@ -538,7 +536,7 @@ fn gives_up(order: &Order) -> Option<u32> {
     }
 }
 
-fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
+fn carry_out(order: Order, agent: &Agent, moving: &Moving) {
     let agent = agent.clone();
     match order {
         Order::Signal(signal) => {
@@ -558,15 +556,10 @@ fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
                 let _ = agent.signal(MAIN_PROCESS, SIGKILL).await;
             });
         }
-        Order::CloseOutput(stream) => {
-            outputs
-                .closed
-                .send_modify(|closed| *closed |= 1u8.checked_shl(stream.into()).unwrap_or(0));
-        }
-        // A guest that is behind by so many of them is not helped by more.
-        Order::Resize(size) => drop(outputs.sizes.try_send(size)),
+        Order::CloseOutput(stream) => moving.close(stream),
+        Order::Resize(size) => moving.resize(size),
         // Their connection's own business.
-        Order::Attach(_) | Order::AwaitLog { .. } => {}
+        Order::Attach(_) | Order::AwaitLog { .. } | Order::Exec(_) | Order::Leave => {}
     }
 }
 
@@ -599,7 +592,7 @@ fn explain_crash(end: &VmEnd, console: &str) -> Failure {
     explain::crash(end, console)
 }
 
-fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
+pub fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
     let message: String = failure.message.chars().filter(|c| !c.is_control()).take(1000).collect();
     let status = match failure.kind.enum_value_or_default() {
         StartFailureKind::NOT_FOUND => NOT_FOUND,
@@ -607,67 +600,4 @@ fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
         StartFailureKind::INTERNAL | StartFailureKind::BAD_USER => crate::error::MVM_FAILED,
     };
     Failure::new(message).status(status)
-}
-
-async fn move_stdin(mut stream: Stream, mut input: mpsc::UnboundedReceiver<Input>) {
-    while let Some(Input { bytes, from }) = input.recv().await {
-        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
-            // The workload closed its stdin: no more credit, nothing is lost
-            // that anyone would read.
-            return;
-        }
-        let credit = Outgoing::Event(Event::StdinCredit(bytes.len()));
-        let _ = from.send(credit).await;
-    }
-    let _ = stream.shutdown().await;
-}
-
-async fn move_sizes(agent: Agent, mut sizes: mpsc::Receiver<Size>) {
-    while let Some(size) = sizes.recv().await {
-        if let Err(error) = agent.resize(MAIN_PROCESS, size).await {
-            tracing::warn!("cannot set the size of the terminal: {error}");
-        }
-    }
-}
-
-async fn move_output(
-    mut stream: Stream,
-    kind: Kind,
-    log: Arc<Mutex<Option<Writer>>>,
-    session: Arc<Session>,
-    clients: Arc<Clients>,
-    mut closing: watch::Receiver<u8>,
-) {
-    let (bit, logged) = match kind {
-        Kind::Stderr => (1 << 2, logs::Stream::Stderr),
-        _ => (1 << 1, logs::Stream::Stdout),
-    };
-    // The log's header stands in front of the bytes: both are one write.
-    let mut buffer = vec![0; logs::HEADER + CHUNK];
-    loop {
-        let count = tokio::select! {
-            count = stream.read(&mut buffer[logs::HEADER..]) => count.unwrap_or(0),
-            // Dropping the stream tells the guest, and the workload gets EPIPE.
-            _ = closing.wait_for(|closed| closed & bit != 0) => return,
-        };
-        if count == 0 {
-            return;
-        }
-        let frame = &mut buffer[..logs::HEADER + count];
-        if let Err(error) = keep(&log, logged, frame) {
-            tracing::warn!("output is missing in the log: {error}");
-        }
-        let bytes = Arc::from(&frame[logs::HEADER..]);
-        clients.output(&session.process, kind, bytes).await;
-    }
-}
-
-/// Writes a chunk to the log, if there is one.
-fn keep(
-    log: &Mutex<Option<Writer>>,
-    stream: logs::Stream,
-    frame: &mut [u8],
-) -> std::io::Result<()> {
-    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    log.as_mut().map_or(Ok(()), |log| log.append(stream, frame))
 }

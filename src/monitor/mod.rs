@@ -6,18 +6,27 @@
 mod attached;
 mod client;
 mod clients;
+<<<<<<< HEAD
+mod exec;
+=======
+mod door;
+>>>>>>> tty
 mod explain;
 mod follow;
 mod launch;
 mod life;
+mod moving;
 mod output;
+mod sending;
 mod session;
+mod streams;
 mod wire;
 
 use std::process::ExitCode;
 
 pub use attached::{Attached, Attachment, End};
-pub use client::{attach, end_of, order_signal, order_stop, spawn};
+pub use client::{attach, end_of, exec, order_signal, order_stop, spawn};
+pub use exec::ExecRequest;
 pub use follow::Follower;
 pub use launch::{Launch, StopOrder};
 pub use wire::{Cost, Event, Streams};

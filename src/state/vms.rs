@@ -244,7 +244,7 @@ impl VmStore {
     /// it runs, or is about to, or is being removed.
     pub fn claim(&self, id: &str) -> Result<Option<Claim>> {
         let directory = self.dirs.vm(id);
-        let gone = || Failure::new(format!("VM {id} was removed meanwhile"));
+        let gone = || Failure::new(format!("VM {} was removed meanwhile", &id[..id.len().min(12)]));
         let lock = match open_present_lock(&directory) {
             Ok(lock) => lock,
             Err(e) if e.kind() == ErrorKind::NotFound => return Err(gone()),
