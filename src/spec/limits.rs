@@ -63,6 +63,8 @@ pub struct Tmpfs {
     pub flags: u32,
     /// `size=1m,mode=700`
     pub options: String,
+    /// Words as they were typed.
+    pub given: String,
 }
 
 /// A line of /etc/hosts.

@@ -59,6 +59,7 @@ fn root_has_dockers_rights_and_no_more() {
         dmesg || echo no log
         date -s 2020-01-01 >/dev/null || echo no clock
         kill -9 1; kill -STOP 1; reboot -f || echo no reboot
+        echo $(cd /proc/sys/kernel; cat yama/ptrace_scope dmesg_restrict kptr_restrict unprivileged_bpf_disabled)
         ls /dev | tr '\\n' ' '; stat -f -c %b:%S /dev/shm; ulimit -n; ulimit -p",
     ]
     .concat();
@@ -69,7 +70,7 @@ fn root_has_dockers_rights_and_no_more() {
         "True ('{rights}', '{rights}', '{rights}', '{none}', '{none}', '0')\n\
          0\n65534\ndpkg\nraw\nchroot\n1\n\
          no disk\n{port}no sysrq\nno core_pattern\nno cgroup\nno mount\nno proc\nno sys\n\
-         no environ\nno agent\nno log\nno clock\nno reboot\n\
+         no environ\nno agent\nno log\nno clock\nno reboot\n1 1 1 2\n\
          core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero \
          16384:4096\n1048576\nunlimited\n"
     ));

@@ -2,6 +2,7 @@
 //! Flags of `run` and `create` for what the workload may use and do, and for
 //! what surrounds it, in Docker's notation.
 
+mod document;
 mod files;
 mod names;
 mod refused;
@@ -19,6 +20,7 @@ use super::volumes::Mounts;
 use crate::error::{Failure, Result};
 use crate::spec::Limits;
 
+pub use document::describe;
 pub use files::env_files;
 
 /// The kernel's own limit (PID_MAX_LIMIT).
