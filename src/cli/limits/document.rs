@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::spec::{Limits, Tmpfs};
+use crate::spec::{Device, Limits, Tmpfs, Ulimit};
 
 /// Docker's size of /dev/shm, bytes.
 const SHM: u64 = 64 << 20;
@@ -12,12 +12,15 @@ const SHM: u64 = 64 << 20;
 pub fn describe(limits: &Limits, config: &mut Value) {
     let tmpfs = |tmpfs: &Tmpfs| (tmpfs.target.clone(), json!(tmpfs.given));
     let hosts = limits.hosts.iter().map(|host| format!("{}:{}", host.name, host.address));
-    let ulimit = |limit: &crate::spec::Ulimit| json!({"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft});
+    let ulimit =
+        |limit: &Ulimit| json!({"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft});
+    let device = |device: &Device| json!({"PathOnHost": device.path, "PathInContainer": device.target, "CgroupPermissions": "rwm"});
     let fields = [
         ("Privileged", json!(limits.privileged)),
         ("ReadonlyRootfs", json!(limits.read_only)),
         ("CapAdd", or_null(&limits.cap_add)),
         ("CapDrop", or_null(&limits.cap_drop)),
+        ("Devices", limits.devices.iter().map(device).collect()),
         ("SecurityOpt", or_null(&security_options(limits))),
         ("PidsLimit", json!(limits.pids)),
         ("Ulimits", limits.ulimits.iter().map(ulimit).collect()),
