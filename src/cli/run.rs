@@ -73,3 +73,36 @@ impl RunArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    fn parse(line: &[&str]) -> RunArgs {
+        match Cli::try_parse_from(["mvm", "run"].iter().chain(line)).unwrap().command {
+            Command::Run(args) => *args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn dockers_flags_for_streams_and_signals() {
+        let streams = |stdin, stdout, stderr| Streams { stdin, stdout, stderr };
+        for (line, taken, sig_proxy) in [
+            (&["i"][..], streams(false, true, true), true),
+            (&["-it", "--sig-proxy=false", "i"], streams(true, true, true), false),
+            (&["-a", "STDERR", "--sig-proxy", "i"], streams(false, false, true), true),
+            (&["-i", "-a", "stdin", "-astdout", "i"], streams(true, true, false), true),
+            (&["-a", "stdin", "i"], streams(false, false, false), true),
+        ] {
+            let args = parse(line);
+            assert_eq!(args.streams(), taken, "{line:?}");
+            assert_eq!(args.attachment.sig_proxy, sig_proxy, "{line:?}");
+        }
+        assert!(parse(&["-dit", "i"]).create.tty);
+        assert!(Cli::try_parse_from(["mvm", "run", "-a", "stdxxx", "i"]).is_err());
+    }
+}

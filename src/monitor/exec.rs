@@ -9,14 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, capabilities, started};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
 
 use super::clients::{Client, Clients};
 use super::life::{code, not_started};
-use super::moving::{Log, SIZES, move_output, move_sizes, move_stdin};
 use super::session::{Input, Session};
-use super::wire::{Event, Kind, Order, Streams};
+use super::streams::{Moving, Streams};
+use super::wire::{Event, Order, Streams as Wanted};
 use crate::agent::{Agent, AgentError};
 use crate::error::{Failure, Result};
 use crate::spec::bytes;
@@ -39,7 +38,7 @@ pub struct ExecRequest {
     pub workdir: Option<String>,
     pub user: Option<String>,
     pub privileged: bool,
-    pub streams: Streams,
+    pub streams: Wanted,
     /// It gets a terminal, of this size.
     pub terminal: Option<Size>,
     /// It goes on without its command.
@@ -99,14 +98,6 @@ struct Exec {
     first_stream: u32,
 }
 
-/// What moves while it runs.
-struct Moving {
-    outputs: Vec<JoinHandle<()>>,
-    /// Bit n: nobody reads stream n any more.
-    closed: watch::Sender<u8>,
-    sizes: mpsc::Sender<Size>,
-}
-
 impl Exec {
     async fn run(
         self,
@@ -135,36 +126,19 @@ impl Exec {
         input: mpsc::UnboundedReceiver<Input>,
     ) -> Result<Moving> {
         let agent = &self.inside.agent;
-        let (wanted, terminal) = (request.streams, self.session.terminal);
+        let terminal = self.session.terminal;
+        let opening = Streams::open(agent, self.first_stream, request.streams, terminal);
+        let streams = opening.await.map_err(lost)?;
         let mut process = self.process(request);
-        let (closed, closing) = watch::channel(0);
-        let (sizes, queue) = mpsc::channel(SIZES);
-        let mut moving = Moving { outputs: Vec::new(), closed, sizes };
-        if wanted.stdin {
-            process.stdin = self.first_stream;
-            let stream = agent.stream(process.stdin).await.map_err(lost)?;
-            tokio::spawn(move_stdin(stream, input));
-        }
-        let outputs = [
-            // A terminal has to have somewhere to write to.
-            (Kind::Stdout, &mut process.stdout, wanted.stdout || terminal),
-            (Kind::Stderr, &mut process.stderr, wanted.stderr && !terminal),
-        ];
-        for (offset, (kind, id, _)) in (1..).zip(outputs).filter(|(_, (_, _, wanted))| *wanted) {
-            *id = self.first_stream.wrapping_add(offset);
-            let stream = agent.stream(*id).await.map_err(lost)?;
-            let (session, clients) = (Arc::clone(&self.session), Arc::clone(&self.clients));
-            let log = Arc::<Log>::default();
-            let output = move_output(stream, kind, log, session, clients, closing.clone());
-            moving.outputs.push(tokio::spawn(output));
-        }
+        let mut moving =
+            streams.start(&mut process, Some(input), None, &self.session, &self.clients);
         match agent.start(&process).await.map_err(lost)?.result {
             Some(started::Result::Pid(_)) => {}
             Some(started::Result::Failure(failure)) => return Err(not_started(&failure)),
             _ => return Err(Failure::new("the guest did not say whether the command started")),
         }
         if terminal {
-            tokio::spawn(move_sizes(agent.clone(), process.id, queue));
+            moving.sizes_go_to(agent, &self.session);
         }
         Ok(moving)
     }
@@ -216,9 +190,7 @@ impl Exec {
                 },
             }
         };
-        for output in moving.outputs {
-            let _ = output.await;
-        }
+        moving.drained().await;
         Ok(exit)
     }
 
@@ -232,10 +204,8 @@ impl Exec {
                     }
                 });
             }
-            Order::Resize(size) => drop(moving.sizes.try_send(size)),
-            Order::CloseOutput(stream) => moving
-                .closed
-                .send_modify(|closed| *closed |= 1u8.checked_shl(stream.into()).unwrap_or(0)),
+            Order::Resize(size) => moving.resize(size),
+            Order::CloseOutput(stream) => moving.close(stream),
             _ => {}
         }
     }

@@ -4,10 +4,9 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mvm_proto::mux::Stream;
 use mvm_proto::{Exit, MAIN_PROCESS, StartFailureKind, started};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
@@ -15,11 +14,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::clients::Clients;
+use super::door::Door;
 use super::exec::Inside;
-use super::follow::Following;
-use super::moving::{SIZES, move_output, move_sizes, move_stdin};
-use super::session::{Connection, Input, Session};
-use super::wire::{Cost, Event, Kind, Order, SIGKILL, Streams as Wanted};
+use super::session::{Input, Session};
+use super::streams::{MAIN, Moving, Streams};
+use super::wire::{Cost, Event, Order, SIGKILL, Streams as Wanted};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
@@ -33,11 +32,6 @@ use crate::terminal::Size;
 
 const SIGINT: u32 = 2;
 const SIGTERM: u32 = 15;
-
-/// Streams of the workload, by ID.
-const STDIN: u32 = 1;
-const STDOUT: u32 = 2;
-const STDERR: u32 = 3;
 
 /// How long a guest may take to sync and reset once its workload has ended.
 const SHUTDOWN: Duration = Duration::from_secs(30);
@@ -69,42 +63,6 @@ pub struct Monitor {
     cost: Cost,
     /// What commands are told at the end.
     last: Vec<Event>,
-}
-
-/// The workload's streams, before anything moves in them.
-struct Streams {
-    stdin: Option<Stream>,
-    stdout: Stream,
-    /// A terminal has none.
-    stderr: Option<Stream>,
-}
-
-impl Streams {
-    async fn open(
-        agent: &Agent,
-        stdin: bool,
-        terminal: bool,
-    ) -> std::result::Result<Self, AgentError> {
-        let open_if = async |wanted: bool, id: u32| match wanted {
-            true => agent.stream(id).await.map(Some),
-            false => Ok(None),
-        };
-        let (stdin, stdout, stderr) = tokio::try_join!(
-            open_if(stdin, STDIN),
-            agent.stream(STDOUT),
-            open_if(!terminal, STDERR)
-        )?;
-        Ok(Self { stdin, stdout, stderr })
-    }
-}
-
-/// The workload's output on its way to logs and commands.
-struct Outputs {
-    moving: Vec<JoinHandle<()>>,
-    /// Bit n: nobody reads stream n any more.
-    closed: watch::Sender<u8>,
-    /// Sizes of the workload's terminal, one after the other.
-    sizes: mpsc::Sender<Size>,
 }
 
 impl Monitor {
@@ -139,59 +97,26 @@ impl Monitor {
         R: AsyncRead + Unpin + Send + 'static,
         W: AsyncWrite + Unpin + Send + 'static,
     {
-        let attached = Wanted {
-            stdin: self.launch.attached.stdin && self.launch.stdin,
-            ..self.launch.attached
-        };
-        let client = self.clients.add(writer);
-        self.clients.attach(&client, &self.session.process, attached);
-        let connection = Connection {
+        let door = Door {
             clients: Arc::clone(&self.clients),
-            following: Following::new(&self.logged, &client.sender),
-            client,
             session: Arc::clone(&self.session),
-            inside: Arc::clone(&self.inside),
-            streams: attached,
-            launcher: true,
-            owner: false,
             orders: self.ordering.clone(),
+            logged: self.logged.clone(),
+            inside: Arc::clone(&self.inside),
         };
-        tokio::spawn(connection.listen(reader));
-        let outcome = match self.open_door() {
+        door.admit_launcher(reader, writer, self.launch.attached);
+        let outcome = match self.open(door) {
             Ok(()) => self.live().await,
             Err(failure) => Err(failure),
         };
         self.conclude(outcome).await
     }
 
-    /// Lets later commands in.
-    fn open_door(&self) -> Result<()> {
+    fn open(&self, door: Door) -> Result<()> {
         let directory = self.launch.dirs.vm_runtime(&self.launch.id);
-        let failed = |e| Failure::cannot(format!("listen in {}", directory.display()), e);
-        make_private_dir(&directory).map_err(failed)?;
-        let listener = sys::listen(&directory.join(super::client::SOCKET)).map_err(failed)?;
-        let (clients, session) = (Arc::clone(&self.clients), Arc::clone(&self.session));
-        let inside = Arc::clone(&self.inside);
-        let (orders, logged) = (self.ordering.clone(), self.logged.clone());
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let (reader, writer) = tokio::io::split(connection);
-                let client = clients.add(writer);
-                let connection = Connection {
-                    following: Following::new(&logged, &client.sender),
-                    client,
-                    clients: Arc::clone(&clients),
-                    session: Arc::clone(&session),
-                    inside: Arc::clone(&inside),
-                    streams: Wanted::default(),
-                    launcher: false,
-                    owner: false,
-                    orders: orders.clone(),
-                };
-                tokio::spawn(connection.listen(reader));
-            }
-        });
-        Ok(())
+        make_private_dir(&directory)
+            .and_then(|()| door.open(&directory.join(super::client::SOCKET)))
+            .map_err(|e| Failure::cannot(format!("listen in {}", directory.display()), e))
     }
 
     /// From power-on to the VM's end. Whatever happens, the VM is gone after, or
@@ -249,8 +174,9 @@ impl Monitor {
         self.launch.init.wall_clock_ns =
             i64::try_from(now_ms()).unwrap_or_default().saturating_mul(1_000_000);
         let init = std::mem::take(&mut self.launch.init);
+        let wanted = Wanted { stdin: self.launch.stdin, ..Wanted::ALL };
         // The guest looks up only once for what comes together.
-        let opening = Streams::open(&agent, self.launch.stdin, self.session.terminal);
+        let opening = Streams::open(&agent, MAIN, wanted, self.session.terminal);
         let both = async { tokio::try_join!(opening, agent.configure(&init)) };
         let (streams, configured) = self.during(vm, both, explain_boot).await?;
         tracing::debug!(
@@ -273,7 +199,7 @@ impl Monitor {
     ) -> Result<Exit> {
         let starting = Instant::now();
         let template = self.launch.process.clone();
-        let outputs = self.start(vm, agent, streams).await?;
+        let moving = self.start(vm, agent, streams).await?;
         // Empty until now: a VM has one workload.
         let _ = self.inside.set(Inside::new(agent.clone(), template));
         self.claim.record.phase = Phase::Running;
@@ -284,10 +210,10 @@ impl Monitor {
         self.phase("exec", starting);
         self.clients.event(Event::Started).await;
         let running = Instant::now();
-        let exit = self.wait(vm, agent, &outputs).await?;
+        let exit = self.wait(vm, agent, &moving).await?;
         self.phase("command", running);
         let ending = Instant::now();
-        self.drain(vm, outputs).await;
+        self.drain(vm, moving).await;
         self.shut_down(vm, agent).await;
         self.phase("end", ending);
         Ok(exit)
@@ -299,38 +225,25 @@ impl Monitor {
         vm: &mut dyn VmHandle,
         agent: &Agent,
         streams: Streams,
-    ) -> Result<Outputs> {
+    ) -> Result<Moving> {
         let mut process = std::mem::take(&mut self.launch.process);
         process.id = MAIN_PROCESS.into();
-        let (closed, closing) = watch::channel(0);
-        let (sizes, queue) = mpsc::channel(SIZES);
-        let mut outputs = Outputs { moving: Vec::new(), closed, sizes };
-        if let (Some(stream), Some(input)) = (streams.stdin, self.input.take()) {
-            process.stdin = STDIN;
-            tokio::spawn(move_stdin(stream, input));
-        }
-        process.stdout = STDOUT;
-        process.stderr = if streams.stderr.is_some() { STDERR } else { 0 };
         let directory = self.claim.directory().to_owned();
         let writer = |limits| Writer::new(directory, limits, self.logged.clone());
-        let log = Arc::new(Mutex::new(self.launch.log.map(writer)));
-        let outgoing = [(Some(streams.stdout), Kind::Stdout), (streams.stderr, Kind::Stderr)];
-        for (stream, kind) in outgoing {
-            let Some(stream) = stream else { continue };
-            let (log, session) = (Arc::clone(&log), Arc::clone(&self.session));
-            let clients = Arc::clone(&self.clients);
-            let moving = move_output(stream, kind, log, session, clients, closing.clone());
-            outputs.moving.push(tokio::spawn(moving));
-        }
+        let log = self.launch.log.map(writer);
+        let input = self.input.take();
+        let mut moving = streams.start(&mut process, input, log, &self.session, &self.clients);
         let started = self.during(vm, agent.start(&process), explain_crash).await?;
         self.cost.exec_ms = started.started_ms;
         match started.result {
             Some(started::Result::Pid(_)) => {
                 if self.session.terminal {
-                    tokio::spawn(move_sizes(agent.clone(), MAIN_PROCESS.into(), queue));
-                    self.size.take().map(|size| outputs.sizes.try_send(size));
+                    moving.sizes_go_to(agent, &self.session);
                 }
-                Ok(outputs)
+                if let Some(size) = self.size.take() {
+                    moving.resize(size);
+                }
+                Ok(moving)
             }
             Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
             _ => Err(Failure::new("the guest did not say whether the command started")),
@@ -342,7 +255,7 @@ impl Monitor {
         &mut self,
         vm: &mut dyn VmHandle,
         agent: &Agent,
-        outputs: &Outputs,
+        moving: &Moving,
     ) -> Result<Exit> {
         let mut ending = pin!(agent.wait(MAIN_PROCESS));
         let mut deadline: Option<tokio::time::Instant> = None;
@@ -366,7 +279,7 @@ impl Monitor {
                         let due = tokio::time::Instant::now() + due;
                         deadline = Some(deadline.map_or(due, |earlier| earlier.min(due)));
                     }
-                    carry_out(order, agent, outputs);
+                    carry_out(order, agent, moving);
                 }
                 // The guest does not even do what it is killed for.
                 () = overdue => {
@@ -392,8 +305,8 @@ impl Monitor {
 
     /// Waits for the last of the output. A command that reads slowly may take
     /// its time; an order to end cuts it short.
-    async fn drain(&mut self, vm: &mut dyn VmHandle, outputs: Outputs) {
-        let mut moving = pin!(futures::future::join_all(outputs.moving));
+    async fn drain(&mut self, vm: &mut dyn VmHandle, moving: Moving) {
+        let mut moving = pin!(moving.drained());
         if self.stopping {
             let _ = timeout(END, moving).await;
             return;
@@ -498,9 +411,7 @@ impl Monitor {
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
         last.extend([Event::Cost(cost), event]);
-        // What else ran in the VM was killed with it.
-        let gone = Event::Exited { code: code(&killed()), oom_killed: false };
-        clients.finish(&last, gone).await;
+        clients.finish(&last).await;
         if let Some(ending) = ending {
             let _ = ending.await;
         }
@@ -550,7 +461,7 @@ fn gives_up(order: &Order) -> Option<u32> {
     }
 }
 
-fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
+fn carry_out(order: Order, agent: &Agent, moving: &Moving) {
     let agent = agent.clone();
     match order {
         Order::Signal(signal) => {
@@ -570,13 +481,8 @@ fn carry_out(order: Order, agent: &Agent, outputs: &Outputs) {
                 let _ = agent.signal(MAIN_PROCESS, SIGKILL).await;
             });
         }
-        Order::CloseOutput(stream) => {
-            outputs
-                .closed
-                .send_modify(|closed| *closed |= 1u8.checked_shl(stream.into()).unwrap_or(0));
-        }
-        // A guest that is behind by so many of them is not helped by more.
-        Order::Resize(size) => drop(outputs.sizes.try_send(size)),
+        Order::CloseOutput(stream) => moving.close(stream),
+        Order::Resize(size) => moving.resize(size),
         // Their connection's own business.
         Order::Attach(_) | Order::AwaitLog { .. } | Order::Exec(_) | Order::Leave => {}
     }

@@ -6,14 +6,16 @@
 mod attached;
 mod client;
 mod clients;
+mod door;
 mod exec;
 mod explain;
 mod follow;
 mod launch;
 mod life;
-mod moving;
 mod output;
+mod sending;
 mod session;
+mod streams;
 mod wire;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::attached::{Frames, Leave, Sent};
+use super::sending::{Frames, Leave, Sent};
 use super::wire::{Kind, Order};
 use crate::terminal;
 
