@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::limits::{self, LimitArgs};
+use super::log_options::LogArgs;
 use super::volumes::VolumeArgs;
 use super::{platform, values};
 use crate::error::{Failure, Result};
@@ -111,6 +112,8 @@ pub struct CreateArgs {
     help: Option<bool>,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    log: LogArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -216,6 +219,7 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             stop_signal: args.stop_signal,
             stop_timeout: args.stop_timeout,
             limits,
+            log: args.log.limits()?,
             kernel: args.kernel.map(absolute).transpose()?,
             boot_window: args.boot_timeout,
             backend: args.backend,
@@ -246,7 +250,7 @@ fn source(name: &str, args: &CreateArgs) -> Result<Source> {
 
 /// NAME=VALUE as given; NAME alone is taken from our own environment, and left
 /// out where it is not set, as Docker does.
-fn environment(given: &[OsString]) -> Result<Vec<Vec<u8>>> {
+pub fn environment(given: &[OsString]) -> Result<Vec<Vec<u8>>> {
     let mut variables = Vec::new();
     for variable in given {
         let bytes = sys::os_bytes(variable);
@@ -267,7 +271,7 @@ fn environment(given: &[OsString]) -> Result<Vec<Vec<u8>>> {
     Ok(variables)
 }
 
-fn absolute_workdir(path: String) -> Result<String> {
+pub fn absolute_workdir(path: String) -> Result<String> {
     match path.starts_with('/') {
         true => Ok(path),
         false => Err(Failure::new(format!("the working directory {path:?} is not absolute"))

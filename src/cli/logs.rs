@@ -51,6 +51,10 @@ fn tail(text: &str) -> std::result::Result<Tail, String> {
 
 pub async fn run(dirs: &Dirs, args: LogsArgs) -> Result<u8> {
     let found = VmStore::new(dirs).find(&args.vm)?;
+    if found.record.unlogged {
+        return Err(Failure::new(format!("the output of {} is not kept", args.vm))
+            .hint("it was made with --log-driver none"));
+    }
     let directory = found.record.dirs.vm(&found.record.id);
     let failed = |e: io::Error| Failure::cannot(format!("read the log of {}", args.vm), e);
     // Before the first look, so that nothing falls between the two. A VM that

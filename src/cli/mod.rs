@@ -5,6 +5,7 @@ mod attach;
 mod attachment;
 mod create;
 mod doctor;
+mod exec;
 mod filter;
 mod format;
 mod image;
@@ -15,6 +16,7 @@ mod inspect;
 mod kill;
 mod limits;
 mod load;
+mod log_options;
 mod login;
 mod logout;
 mod logs;
@@ -105,6 +107,7 @@ commands! {
     "create" => Create(Box<create::CreateArgs>),
     "start" => Start(start::StartArgs),
     "restart" => Restart(restart::RestartArgs),
+    "exec" => Exec(exec::ExecArgs),
     "pull" => Pull(pull::PullArgs),
     "push" => Push(push::PushArgs),
     "login" => Login(login::LoginArgs),
@@ -184,6 +187,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Create(args) => plain(on_runtime(create::run(&dirs, *args))),
         Command::Start(args) => plain(on_runtime(start::run(&dirs, args))),
         Command::Restart(args) => plain(on_runtime(restart::run(&dirs, args))),
+        Command::Exec(args) => on_runtime(exec::run(&dirs, args)),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),

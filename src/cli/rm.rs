@@ -6,7 +6,7 @@ use clap::Args;
 use super::stop;
 use crate::error::Result;
 use crate::spec::StopTimeout;
-use crate::state::Dirs;
+use crate::state::{Dirs, Found, VmStore};
 
 /// Remove VMs and their disks
 #[derive(Debug, Args)]
@@ -23,11 +23,22 @@ pub struct RmArgs {
 }
 
 pub async fn run(dirs: &Dirs, args: RmArgs) -> Result<u8> {
-    stop::each(dirs, &args.vms, async |store, found| {
+    let work = async |store: &VmStore, found: &Found| {
         if args.force {
             stop::stop(found, None, Some(StopTimeout::Seconds(0))).await?;
         }
         store.remove(found)
-    })
-    .await
+    };
+    if !args.force {
+        return stop::each(dirs, &args.vms, work).await;
+    }
+    // As with Docker: what is not there need not be removed.
+    let store = VmStore::new(dirs);
+    let absent = |word: &&String| matches!(store.look_up(word), Ok(None));
+    let (absent, there): (Vec<&String>, Vec<&String>) = args.vms.iter().partition(absent);
+    for failure in absent.into_iter().filter_map(|word| store.find(word).err()) {
+        super::report(&failure);
+    }
+    let there: Vec<String> = there.into_iter().cloned().collect();
+    stop::each(dirs, &there, work).await
 }

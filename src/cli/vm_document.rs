@@ -77,9 +77,18 @@ fn host_config(record: &Record, blueprint: Option<&Blueprint>) -> Value {
     if let Some(blueprint) = blueprint {
         let spec = &blueprint.spec;
         config["NanoCpus"] = json!(u64::from(spec.cpu_milli) * 1_000_000);
+        config["LogConfig"] = log_config(spec.log);
         config["Binds"] = volumes::binds(&spec.volumes);
     }
     config
+}
+
+fn log_config(limits: Option<logs::Limits>) -> Value {
+    let Some(logs::Limits { file_bytes, files }) = limits else {
+        return json!({"Type": "none", "Config": {}});
+    };
+    let config = json!({"max-size": file_bytes.to_string(), "max-file": files.to_string()});
+    json!({"Type": "local", "Config": config})
 }
 
 fn config(record: &Record, blueprint: Option<&Blueprint>) -> Value {

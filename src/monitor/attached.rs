@@ -125,6 +125,9 @@ impl Attached {
             }
         };
         if let Err(leave) = ended {
+            if matches!(leave, Leave::Detached) {
+                send_order(&side.frames, &Order::Leave).await;
+            }
             side.flush().await;
             // The terminal is as it was before anything is said on it.
             drop(side);

@@ -7,6 +7,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::attached::{Attached, Attachment};
+use super::exec::ExecRequest;
 use super::wire::{self, Event, Kind, Order, SIGKILL};
 use super::{COMMAND, Launch};
 use crate::error::{Failure, Result};
@@ -67,6 +68,19 @@ pub async fn attach(record: &Record, mut attachment: Attachment) -> Result<Attac
         return Ok(Attached { connection, attachment, terminal, running: true, log });
     }
     Err(Failure::new(format!("VM {} has ended", record.name)))
+}
+
+/// Starts a process in a VM that runs.
+pub async fn exec(
+    record: &Record,
+    request: ExecRequest,
+    attachment: Attachment,
+) -> Result<Attached> {
+    let terminal = request.terminal.is_some();
+    let connection = give(record, &Order::Exec(request)).await?;
+    let log = record.dirs.vm(&record.id).join(LOG);
+    let log = (!record.auto_remove).then_some(log);
+    Ok(Attached { connection, attachment, terminal, running: false, log })
 }
 
 /// Ends a running VM: with a signal, and after `grace` with SIGKILL; as it was

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::future::join_all;
+use mvm_proto::MAIN_PROCESS;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -143,16 +144,19 @@ impl Clients {
         join_all(senders.iter().map(|sender| sender.send(outgoing.clone()))).await;
     }
 
-    /// The last events, for all; returns when every command has been sent what
+    /// The last events, for all but the commands of other processes than the
+    /// workload, which hear `gone`; returns when every command has been sent what
     /// was queued, or has gone. One that does not read keeps none of the others
     /// from hearing of the end.
-    pub async fn finish(&self, last: &[Event]) {
+    pub async fn finish(&self, last: &[Event], gone: Event) {
         let entries = {
             let mut state = self.lock();
             state.end = last.last().cloned();
             std::mem::take(&mut state.entries)
         };
         let finishing = entries.into_iter().map(async |entry| {
+            let other = entry.process.as_deref().is_some_and(|process| process != MAIN_PROCESS);
+            let last = if other { std::slice::from_ref(&gone) } else { last };
             for event in last {
                 let _ = entry.client.sender.send(Outgoing::Event(event.clone())).await;
             }

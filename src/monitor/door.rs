@@ -4,12 +4,13 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
 use super::clients::Clients;
+use super::exec::Inside;
 use super::follow::Following;
 use super::session::{Connection, Session};
 use super::wire::{Order, Streams};
@@ -23,6 +24,8 @@ pub struct Door {
     pub session: Arc<Session>,
     pub orders: mpsc::Sender<Order>,
     pub logged: watch::Sender<Grown>,
+    /// Set while the workload runs.
+    pub inside: Arc<OnceLock<Arc<Inside>>>,
 }
 
 impl Door {
@@ -63,6 +66,8 @@ impl Door {
             session: Arc::clone(&self.session),
             streams: Streams::default(),
             launcher: false,
+            owner: false,
+            inside: Arc::clone(&self.inside),
             orders: self.orders.clone(),
         }
     }

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::wire::{self, Kind, Streams};
 use crate::error::{Failure, Result};
 use crate::hypervisor::{Choice, VmConfig};
+use crate::logs;
 use crate::state::Dirs;
 
 /// How long the command may take to say what to launch.
@@ -45,6 +46,8 @@ pub struct Launch {
     pub stdin_once: bool,
     /// What the command that launches it takes.
     pub attached: Streams,
+    /// How much of the output is kept; nothing, if there are none.
+    pub log: Option<logs::Limits>,
     pub stop: StopOrder,
     #[serde(skip)]
     pub init: InitConfig,

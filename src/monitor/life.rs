@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mvm_proto::{Exit, MAIN_PROCESS, StartFailureKind, started};
@@ -15,14 +15,16 @@ use tokio::time::timeout;
 
 use super::clients::Clients;
 use super::door::Door;
+use super::exec::Inside;
+use super::moving::Moving;
 use super::session::{Input, Session};
-use super::streams::{Moving, Streams};
+use super::streams::Streams;
 use super::wire::{Cost, Event, Order, SIGKILL};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
-use crate::logs::{self, Grown, Writer};
+use crate::logs::{Grown, Writer};
 #[cfg(unix)]
 use crate::net::passt;
 use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
@@ -45,6 +47,8 @@ pub struct Monitor {
     clients: Arc<Clients>,
     /// The workload.
     session: Arc<Session>,
+    /// Where other processes are started, while the workload runs.
+    inside: Arc<OnceLock<Arc<Inside>>>,
     /// What is to become its stdin, until it is there.
     input: Option<mpsc::UnboundedReceiver<Input>>,
     /// What its terminal's size became before there was one.
@@ -74,6 +78,7 @@ impl Monitor {
             claim,
             clients: Arc::default(),
             session,
+            inside: Arc::default(),
             input: Some(input),
             size: None,
             orders,
@@ -96,6 +101,7 @@ impl Monitor {
         let door = Door {
             clients: Arc::clone(&self.clients),
             session: Arc::clone(&self.session),
+            inside: Arc::clone(&self.inside),
             orders: self.ordering.clone(),
             logged: self.logged.clone(),
         };
@@ -192,7 +198,10 @@ impl Monitor {
         streams: Streams,
     ) -> Result<Exit> {
         let starting = Instant::now();
+        let template = self.launch.process.clone();
         let moving = self.start(vm, agent, streams).await?;
+        // Empty until now: a VM has one workload.
+        let _ = self.inside.set(Inside::new(agent.clone(), template));
         self.claim.record.phase = Phase::Running;
         self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());
@@ -220,16 +229,15 @@ impl Monitor {
         let mut process = std::mem::take(&mut self.launch.process);
         process.id = MAIN_PROCESS.into();
         let directory = self.claim.directory().to_owned();
-        let log = Writer::new(directory, logs::Limits::default(), self.logged.clone());
-        let input = self.input.take();
-        let mut moving = streams.start(&mut process, input, log, &self.session, &self.clients);
+        let writer = |limits| Writer::new(directory, limits, self.logged.clone());
+        let log = self.launch.log.map(writer);
+        let mut moving = Moving::new(&self.session, &self.clients, log);
+        streams.start(&mut process, self.input.take(), &mut moving);
         let started = self.during(vm, agent.start(&process), explain_crash).await?;
         self.cost.exec_ms = started.started_ms;
         match started.result {
             Some(started::Result::Pid(_)) => {
-                if self.session.terminal {
-                    moving.sizes_go_to(agent, &self.session);
-                }
+                moving.sizes_go_to(agent);
                 if let Some(size) = self.size.take() {
                     moving.resize(size);
                 }
@@ -401,7 +409,9 @@ impl Monitor {
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
         last.extend([Event::Cost(cost), event]);
-        clients.finish(&last).await;
+        // What else ran in the VM was killed with it.
+        let gone = Event::Exited { code: code(&killed()), oom_killed: false };
+        clients.finish(&last, gone).await;
         if let Some(ending) = ending {
             let _ = ending.await;
         }
@@ -438,7 +448,7 @@ fn killed() -> Exit {
 }
 
 /// The guest's word on an exit code, capped to what a process can have.
-fn code(exit: &Exit) -> u8 {
+pub fn code(exit: &Exit) -> u8 {
     u8::try_from(exit.code).unwrap_or(u8::MAX)
 }
 
@@ -474,7 +484,7 @@ fn carry_out(order: Order, agent: &Agent, moving: &Moving) {
         Order::CloseOutput(stream) => moving.close(stream),
         Order::Resize(size) => moving.resize(size),
         // Their connection's own business.
-        Order::Attach(_) | Order::AwaitLog { .. } => {}
+        Order::Attach(_) | Order::AwaitLog { .. } | Order::Exec(_) | Order::Leave => {}
     }
 }
 
@@ -507,7 +517,7 @@ fn explain_crash(end: &VmEnd, console: &str) -> Failure {
     explain::crash(end, console)
 }
 
-fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
+pub fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
     let message: String = failure.message.chars().filter(|c| !c.is_control()).take(1000).collect();
     let status = match failure.kind.enum_value_or_default() {
         StartFailureKind::NOT_FOUND => NOT_FOUND,

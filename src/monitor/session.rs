@@ -2,14 +2,16 @@
 //! A process in the VM as commands meet it, and one command's side of that:
 //! what it sends is stdin of its process, or an order.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::io::{AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
 use super::clients::{Client, Clients, Sender};
+use super::exec::{self, ExecRequest, Inside};
 use super::follow::Following;
 use super::wire::{self, Event, Kind, Order, STDIN_WINDOW, Streams};
+use crate::error::Failure;
 
 /// Bytes for a process's stdin, and who is to be given credit for as many.
 pub struct Input {
@@ -70,8 +72,12 @@ pub struct Connection {
     /// It launched the VM: output that it does not take, and nobody else,
     /// is refused to the workload.
     pub launcher: bool,
+    /// It started its process: as above, for that.
+    pub owner: bool,
     pub orders: mpsc::Sender<Order>,
     pub following: Following,
+    /// Set while the workload runs.
+    pub inside: Arc<OnceLock<Arc<Inside>>>,
 }
 
 impl Connection {
@@ -127,9 +133,13 @@ impl Connection {
                 self.attach(streams);
                 Ok(())
             }
+            Order::Exec(request) if !self.launcher => {
+                self.exec(request).await;
+                Ok(())
+            }
             Order::CloseOutput(stream) => {
                 let taken = self.clients.close_output(&self.client, stream);
-                match self.launcher && !taken {
+                match (self.launcher || self.owner) && !taken {
                     true => self.orders.send(order).await,
                     false => Ok(()),
                 }
@@ -140,6 +150,20 @@ impl Connection {
             }
             order => self.orders.send(order).await,
         }
+    }
+
+    /// From here on this connection is that of a process of its own.
+    async fn exec(&mut self, request: ExecRequest) {
+        let Some(inside) = self.inside.get().filter(|_| !self.owner) else {
+            let failure = Failure::new("the VM's command does not run yet");
+            return self.clients.tell(&self.client, Event::Failed(failure)).await;
+        };
+        let streams = request.streams;
+        let begun = exec::begin(inside, request, &self.clients, &self.client);
+        self.session = begun.session;
+        self.orders = begun.orders;
+        self.streams = streams;
+        self.owner = true;
     }
 }
 
@@ -170,6 +194,7 @@ mod tests {
                 session,
                 orders: sender,
                 logged: watch::Sender::default(),
+                inside: Arc::default(),
             };
             Self { door, input, orders }
         }
@@ -284,7 +309,7 @@ mod tests {
         let clients = Arc::clone(&process.door.clients);
         let end = Event::Exited { code: 7, oom_killed: false };
         let last = [Event::Started, end.clone()];
-        let finishing = tokio::spawn(async move { clients.finish(&last).await });
+        let finishing = tokio::spawn(async move { clients.finish(&last, Event::Started).await });
         assert_eq!(event(&mut other).await, Event::Started);
         assert_eq!(event(&mut other).await, end);
         assert_eq!(event(&mut process.stranger()).await, end);

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::exec::ExecRequest;
 use crate::error::Failure;
 use crate::terminal::Size;
 
@@ -77,8 +78,13 @@ pub enum Order {
     /// The first frame of a later command: it takes these streams of the
     /// workload. `Attached` is the answer.
     Attach(Streams),
+    /// The first frame of a later command: it starts a process, and is attached
+    /// to that.
+    Exec(ExecRequest),
     /// The size of the workload's terminal is to be this.
     Resize(Size),
+    /// This command goes, and its process stays.
+    Leave,
 }
 
 /// Which streams of a workload a command takes.

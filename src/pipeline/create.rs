@@ -15,6 +15,9 @@ use crate::image::{
 use crate::spec::{Blueprint, RunSpec};
 use crate::state::{Claim, Dirs, ImageRecord, Phase, Record, SCHEMA, VmStore, now_ms, random_id};
 
+/// Bytes of a command in its record. The blueprint has all of them.
+const MAX_SHOWN: usize = 256 << 10;
+
 /// A VM that exists and was never started.
 pub struct Created {
     pub claim: Claim,
@@ -122,13 +125,14 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, host: &Host) -> Result<Rec
             manifest_digest: image.manifest_digest.to_string(),
             layers: image.layers.iter().map(|layer| layer.path.clone()).collect(),
         },
-        command: command.iter().map(|w| String::from_utf8_lossy(w).into_owned()).collect(),
+        command: readable(&command),
         backend: host.backend.backend().name().into(),
         vcpus: vm.vcpus(),
         memory_mib: vm.memory_mib,
         network: vm.network.name().into(),
         auto_remove: spec.auto_remove,
         labels,
+        unlogged: vm.log.is_none(),
         phase: Phase::Creating,
         started_ms: None,
         exit: None,
@@ -138,6 +142,22 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, host: &Host) -> Result<Rec
     })
 }
 
+/// A command for people: its first words, to a length that a record can hold
+/// however they are escaped there.
+fn readable(command: &[Vec<u8>]) -> Vec<String> {
+    let mut room = MAX_SHOWN;
+    let mut words = Vec::new();
+    for word in command {
+        if word.len() > room {
+            words.push("…".to_owned());
+            break;
+        }
+        room -= word.len();
+        words.push(String::from_utf8_lossy(word).into_owned());
+    }
+    words
+}
+
 /// What `mvm ps` calls the image: as it was typed, but for a file the name that
 /// it has now, and for stdin at least the ID.
 fn shown(spec: &RunSpec, image: &Image) -> String {
@@ -145,5 +165,19 @@ fn shown(spec: &RunSpec, image: &Image) -> String {
         (Source::Local(_), Some(reference)) => reference.familiar(),
         (Source::Local(source), None) if source.is_stdin() => image.id.short().to_owned(),
         _ => spec.image.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_command_is_shown_in_part() {
+        let word = |byte, length| vec![byte; length];
+        assert_eq!(readable(&[word(b'a', 2), word(0xff, 1)]), ["aa", "\u{fffd}"]);
+        let long = [word(b'a', 1), word(1, MAX_SHOWN), word(b'b', 1)];
+        assert_eq!(readable(&long), ["a", "…"]);
+        assert_eq!(readable(&[word(1, MAX_SHOWN)])[0].len(), MAX_SHOWN);
     }
 }

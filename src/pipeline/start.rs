@@ -69,6 +69,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         stdin: spec.stdin,
         stdin_once: spec.stdin_once,
         attached: Streams::default(),
+        log: spec.log,
         stop: StopOrder {
             signal: spec.stop_signal(image),
             grace_ms: spec.stop_timeout.unwrap_or_default().millis(),

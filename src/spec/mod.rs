@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{CANNOT_INVOKE, Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{ImageConfig, Platform, PullPolicy, Source};
+use crate::logs;
 pub use blueprint::Blueprint;
 pub use limits::{ALL, ExtraHost, HOST_GATEWAY, Limits, Tmpfs, Ulimit};
 pub use volumes::{Volume, VolumeSource};
@@ -81,9 +82,16 @@ pub struct VmSpec {
     pub stop_signal: Option<u32>,
     pub stop_timeout: Option<StopTimeout>,
     pub limits: Limits,
+    /// How much of the output is kept; nothing, if there are none.
+    #[serde(default = "kept")]
+    pub log: Option<logs::Limits>,
     pub kernel: Option<PathBuf>,
     pub boot_window: Option<Duration>,
     pub backend: Option<BackendName>,
+}
+
+fn kept() -> Option<logs::Limits> {
+    Some(logs::Limits::default())
 }
 
 /// From the signal that asks a workload to end to the one that makes it.
@@ -232,6 +240,7 @@ pub mod tests {
             stop_signal: None,
             stop_timeout: None,
             limits: Limits::default(),
+            log: kept(),
             kernel: None,
             boot_window: None,
             backend: None,

@@ -21,7 +21,7 @@ use crate::sys;
 const RECORD: &str = "vm.json";
 const LOCK: &str = "lock";
 /// A record is a few KiB; more is not ours.
-const MAX_RECORD: u64 = 4 << 20;
+const MAX_RECORD: u64 = 64 << 20;
 /// Shortest ID prefix that names a VM.
 const MIN_PREFIX: usize = 3;
 
@@ -175,24 +175,29 @@ impl VmStore {
     }
 
     pub fn find(&self, word: &str) -> Result<Found> {
-        let none = || {
+        self.look_up(word)?.ok_or_else(|| {
             Failure::new(format!("no such VM: {word}")).hint("mvm ps -a lists the VMs there are")
-        };
+        })
+    }
+
+    /// As `find`, where there need not be one.
+    pub fn look_up(&self, word: &str) -> Result<Option<Found>> {
         // Docker shows names with a slash, and takes them so.
         let word = word.strip_prefix('/').unwrap_or(word);
         let id = if is_id(word) && self.dirs.vm(word).join(RECORD).exists() {
-            word.to_owned()
+            Some(word.to_owned())
         } else if let Some(id) = self.by_name(word) {
-            id
+            Some(id)
         } else {
-            self.by_prefix(word)?.ok_or_else(none)?
+            self.by_prefix(word)?
         };
+        let Some(id) = id else { return Ok(None) };
         let found = self.read(&id)?;
         if self.is_garbage(&found) {
             let _ = self.remove_files(&id, Some(&found.record));
-            return Err(none());
+            return Ok(None);
         }
-        Ok(found)
+        Ok(Some(found))
     }
 
     fn by_name(&self, name: &str) -> Option<String> {
@@ -239,7 +244,7 @@ impl VmStore {
     /// it runs, or is about to, or is being removed.
     pub fn claim(&self, id: &str) -> Result<Option<Claim>> {
         let directory = self.dirs.vm(id);
-        let gone = || Failure::new(format!("VM {id} was removed meanwhile"));
+        let gone = || Failure::new(format!("VM {} was removed meanwhile", &id[..id.len().min(12)]));
         let lock = match open_present_lock(&directory) {
             Ok(lock) => lock,
             Err(e) if e.kind() == ErrorKind::NotFound => return Err(gone()),
@@ -483,6 +488,7 @@ pub(super) mod tests {
             network: "none".into(),
             auto_remove: false,
             labels: Default::default(),
+            unlogged: false,
             phase: Phase::Creating,
             started_ms: None,
             exit: None,

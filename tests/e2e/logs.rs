@@ -82,3 +82,32 @@ fn who_follows_sees_all_of_a_vm_that_goes_with_its_end() {
     home.is_quiet();
     assert!(home.vms().is_empty());
 }
+
+#[test]
+fn as_much_is_kept_as_is_asked_for() {
+    let home = need!(ready());
+    let busybox = image("busybox");
+    let limits = ["--log-opt", "max-size=100k", "--log-opt", "max-file=3"];
+    let all: String = (1..=200_000).map(|i| format!("{i}\n")).collect();
+    let run = home.mvm(["run", "-d", "--name", "long"]).args(limits);
+    run.args([&busybox, "sh", "-c", "seq 200000; exec sleep 1000"]).run().status(0);
+    wait_for_log(&home, "long", "200000\n");
+    let kept = home.mvm(["logs", "long"]).run().status(0).stdout_text();
+    assert!(all.ends_with(&kept) && (150_000..300_000).contains(&kept.len()), "{}", kept.len());
+    home.mvm(["logs", "--tail", "2", "long"]).run().stdout("199999\n200000\n");
+    // By its new name, while it runs and after.
+    home.mvm(["rename", "long", "other"]).run().status(0).stdout("");
+    home.mvm(["logs", "--tail", "1", "long"]).run().one_error("no such VM: long");
+    home.mvm(["ps", "--format", "{{.Names}} {{.State}}"]).run().stdout("other running\n");
+    home.mvm(["stop", "-t", "0", "other"]).run().status(0).stdout("other\n");
+    home.mvm(["ps", "-a", "--format", "{{.Names}} {{.State}}"]).run().stdout("other exited\n");
+    home.mvm(["logs", "--tail", "1", "other"]).run().stdout("200000\n");
+    home.mvm(["rm", "other"]).run().status(0);
+
+    let none = ["create", "--name", "mute", "--log-driver", "none", &busybox, "true"];
+    home.mvm(none).run().status(0);
+    home.mvm(["logs", "mute"]).run().one_error("the output of mute is not kept");
+    home.mvm(["rm", "-f", "-v", "mute", "absent"]).run().status(0).stdout("mute\n");
+    home.mvm(["rm", "mute"]).run().one_error("no such VM: mute");
+    assert!(home.vms().is_empty());
+}

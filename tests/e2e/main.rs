@@ -16,6 +16,7 @@ mod backend;
 mod crash;
 mod disk;
 mod docker;
+mod exec;
 mod exit;
 mod faithful;
 mod guest;

@@ -79,7 +79,7 @@ fn of_vms_that_do_not_run() {
                 rm.one_error("VM box is running");
             }
             "" => {
-                start.one_error("box");
+                start.one_error("VM");
                 rm.status(0);
                 assert!(race.home.vms().is_empty());
             }
@@ -101,7 +101,7 @@ fn of_vms_that_do_not_run() {
         rename.status(0);
         match start.code() {
             0 => assert_eq!(race.state("other"), "running 0"),
-            _ => drop(start.one_error("no such VM: box")),
+            _ => drop(start.one_error("VM")),
         }
         assert_eq!(race.state("box"), "");
         race.mvm(&["rm", "-f", "other"]).status(0);

@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use crate::support::slower;
 use crate::{image, need, ready, sh};
 
 /// Bytes without a pattern, the same each time.
@@ -95,6 +96,38 @@ fn a_reader_that_goes_away_ends_the_vm() {
     output.stderr_lacks("panicked");
     home.is_quiet();
     assert!(home.vms().is_empty());
+}
+
+/// What nobody takes waits in the guest, in bounded memory, and does not keep
+/// the VM from being stopped.
+#[test]
+fn output_that_nobody_reads_is_held_back() {
+    const ENOUGH: &str = "dd if=/dev/zero bs=1M count=4000; echo unreachable >&2";
+    let home = need!(ready());
+    let running = sh(&home, &["--name", "full"], ENOUGH).unread().spawn();
+    let monitor = home.process("__monitor");
+    // Until no more comes.
+    let begun = Instant::now();
+    let mut before = 0;
+    loop {
+        std::thread::sleep(slower(Duration::from_millis(500)));
+        let now = monitor.bytes_written();
+        if now == before && now > 1 << 20 {
+            break;
+        }
+        before = now;
+        assert!(begun.elapsed() < slower(Duration::from_secs(60)), "{now} bytes and no end");
+    }
+    assert!(before < 64 << 20, "{before} bytes were taken");
+    for (who, peak) in [("monitor", monitor.peak_kib()), ("mvm", running.process().peak_kib())] {
+        assert!(peak < 64 << 10, "{who} held {peak} KiB");
+    }
+    home.mvm(["stop", "-t", "1", "full"]).run().status(0);
+    assert!(home.vms().is_empty(), "the VM is there still");
+    running.read_stdout();
+    let output = running.finish();
+    output.status(137).stderr_lacks("unreachable");
+    assert!(output.stdout_bytes().len() < 64 << 20);
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -11,8 +11,8 @@ use libtest_mimic::{Arguments, Trial};
 use crate::guest::{
     DEAF, FLOOD, HALF, HUGE_NUMBERS, LENGTHS, LONG_ERROR, LONG_REFUSAL, STREAMS, VARIABLE,
 };
+use crate::need;
 use crate::support::{Home, Mvm, kernel, slower};
-use crate::{need, skip};
 
 /// Of a monitor, in a program that is built for debugging.
 const MAX_PEAK_KIB: u64 = 64 << 10;
@@ -105,13 +105,15 @@ fn streams_that_nobody_asked_for_are_refused() {
 fn a_flood_after_the_end_can_be_stopped() {
     let (home, image) = need!(ready());
     with_guest(&home, FLOOD, &["run", "-d", "--name", "box", &image, "x"]).run().status(0);
-    let monitor = home.process("__monitor").pid;
+    let monitor = home.process("__monitor");
     let begun = Instant::now();
     // Until the logs have gone round.
-    while written(monitor) < 3 * MAX_LOGS && begun.elapsed() < slower(Duration::from_secs(30)) {
+    while monitor.bytes_written() < 2 * MAX_LOGS
+        && begun.elapsed() < slower(Duration::from_secs(30))
+    {
         std::thread::sleep(Duration::from_millis(100));
     }
-    let (peak, logs) = (peak_kib(monitor), size_of(&home.path().join("data/vms")));
+    let (peak, logs) = (monitor.peak_kib(), size_of(&home.path().join("data/vms")));
     assert!(peak < MAX_PEAK_KIB, "the monitor held {peak} KiB");
     assert!(logs < MAX_LOGS, "the logs are {logs} bytes");
     home.mvm(["stop", "-t", "1", "box"]).run().status(0);
@@ -128,9 +130,9 @@ fn a_guest_that_does_nothing_can_be_stopped() {
     let typing = std::thread::spawn(move || {
         drop(std::io::Write::write_all(&mut stdin, &vec![b'x'; 64 << 20]));
     });
-    let monitor = home.process("__monitor").pid;
+    let monitor = home.process("__monitor");
     std::thread::sleep(Duration::from_secs(2));
-    let peak = peak_kib(monitor);
+    let peak = monitor.peak_kib();
     assert!(peak < MAX_PEAK_KIB, "the monitor held {peak} KiB");
     home.mvm(["stop", "-t", "1", "box"]).run().status(0);
     running.finish().status(137);
@@ -143,20 +145,6 @@ fn half_an_answer_is_given_up() {
     let output = with_guest(&home, HALF, &["run", "--rm", &image, "x"]).run();
     output.fails_with("").stderr_lacks("panicked");
     assert!(home.vms().is_empty());
-}
-
-/// Most memory that a process ever held.
-fn peak_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a running monitor");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
-/// Bytes that a process wrote to files.
-fn written(pid: u32) -> u64 {
-    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
-    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
-    line.and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }
 
 fn size_of(directory: &Path) -> u64 {

@@ -31,6 +31,7 @@ pub fn vm(lab: &Lab, name: &str, image: &str) -> Claim {
         network: "none".into(),
         auto_remove: false,
         labels: Default::default(),
+        unlogged: false,
         phase: Phase::Running,
         started_ms: None,
         exit: None,

@@ -41,6 +41,24 @@ impl Process {
         self.signal(Signal::STOP);
     }
 
+    /// Most memory that it ever held.
+    pub fn peak_kib(&self) -> u64 {
+        self.field("status", "VmHWM:")
+    }
+
+    /// To files, sockets and pipes.
+    pub fn bytes_written(&self) -> u64 {
+        self.field("io", "wchar:")
+    }
+
+    fn field(&self, file: &str, name: &str) -> u64 {
+        let path = format!("/proc/{}/{file}", self.pid);
+        let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let value =
+            text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+        value.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{name} in {text}"))
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid).expect("a pid");
         let _ = kill_process(pid, signal);

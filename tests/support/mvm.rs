@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::backend::backend_of;
+use super::home::Process;
 use super::{Account, Home, Terminal, boots, slower};
 
 /// Enough for an emulated boot on two busy CPUs.
@@ -29,6 +30,7 @@ pub struct Mvm<'home> {
     env: Vec<(String, OsString)>,
     stdin: Option<Vec<u8>>,
     timeout: Duration,
+    unread: bool,
     home: PhantomData<&'home Home>,
 }
 
@@ -45,6 +47,7 @@ impl<'home> Mvm<'home> {
             env: Vec::new(),
             stdin: None,
             timeout: TIMEOUT,
+            unread: false,
             home: PhantomData,
         }
     }
@@ -67,6 +70,12 @@ impl<'home> Mvm<'home> {
 
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Nobody reads its stdout before `Running::read_stdout`.
+    pub fn unread(mut self) -> Self {
+        self.unread = true;
         self
     }
 
@@ -134,8 +143,8 @@ impl<'home> Mvm<'home> {
             timeout: slower(self.timeout),
             stdin: child.stdin.take(),
             feeder: None,
-            stdout: Collector::start(child.stdout.take().expect("a pipe")),
-            stderr: Collector::start(child.stderr.take().expect("a pipe")),
+            stdout: Collector::start(child.stdout.take().expect("a pipe"), self.unread),
+            stderr: Collector::start(child.stderr.take().expect("a pipe"), false),
             child,
         }
     }
@@ -177,6 +186,15 @@ impl Running {
         let runs = self.child.try_wait().expect("look at mvm").is_none();
         let _ = self.child.kill();
         runs
+    }
+
+    /// The `mvm` that was started.
+    pub fn process(&self) -> Process {
+        Process { pid: self.pid().as_raw_pid(), command: self.line.clone() }
+    }
+
+    pub fn read_stdout(&self) {
+        self.stdout.held.store(false, Ordering::Relaxed);
     }
 
     /// As when `head` has seen enough.
@@ -243,15 +261,21 @@ impl Drop for Running {
 struct Collector {
     bytes: Arc<Mutex<Vec<u8>>>,
     closed: Arc<AtomicBool>,
+    /// Nothing is read yet.
+    held: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
 
 impl Collector {
-    fn start(mut pipe: impl Read + Send + 'static) -> Self {
+    fn start(mut pipe: impl Read + Send + 'static, unread: bool) -> Self {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let closed = Arc::new(AtomicBool::new(false));
-        let (sink, stop) = (Arc::clone(&bytes), Arc::clone(&closed));
+        let held = Arc::new(AtomicBool::new(unread));
+        let (sink, stop, wait) = (Arc::clone(&bytes), Arc::clone(&closed), Arc::clone(&held));
         let reader = std::thread::spawn(move || {
+            while wait.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
             let mut buffer = vec![0; 1 << 16];
             while let Ok(count @ 1..) = pipe.read(&mut buffer) {
                 sink.lock().unwrap().extend_from_slice(&buffer[..count]);
@@ -260,7 +284,7 @@ impl Collector {
                 }
             }
         });
-        Self { bytes, closed, reader: Some(reader) }
+        Self { bytes, closed, held, reader: Some(reader) }
     }
 
     fn so_far(&self) -> Vec<u8> {
@@ -271,6 +295,7 @@ impl Collector {
         // Whoever inherited the pipe and lives on holds it open: that would be
         // a leak, and must not hang the test.
         let deadline = Instant::now() + slower(Duration::from_secs(20));
+        self.held.store(false, Ordering::Relaxed);
         if let Some(reader) = self.reader.take() {
             while !reader.is_finished() {
                 assert!(Instant::now() < deadline, "mvm ended and its output stays open");
@@ -378,6 +403,10 @@ impl Output {
 
     pub fn stdout_text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub fn stdout_bytes(&self) -> &[u8] {
+        &self.stdout
     }
 
     pub fn stderr_bytes(&self) -> &[u8] {

@@ -24,6 +24,9 @@ pub use files::env_files;
 /// The kernel's own limit (PID_MAX_LIMIT).
 const MAX_PIDS: i64 = 1 << 22;
 
+/// Bytes of names and values together; the VM's record holds them.
+const MAX_LABELS: usize = 256 << 10;
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits and surroundings")]
 pub struct LimitArgs {
@@ -129,6 +132,13 @@ impl LimitArgs {
                     .hint("--label NAME=VALUE"));
             }
             labels.insert(name.to_owned(), value.to_owned());
+        }
+        let bytes: usize = labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > MAX_LABELS {
+            return Err(Failure::new(format!(
+                "the labels have {bytes} bytes, {MAX_LABELS} at most can be kept"
+            ))
+            .hint("is --label-file the right file?"));
         }
         Ok(labels)
     }

@@ -111,4 +111,5 @@ fn labels_of_flags_win_over_those_of_files() {
     let labels: Vec<_> = labels.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     assert_eq!(labels, [("a", "flag"), ("alone", ""), ("b", "file"), ("x", "")]);
     assert!(args(&["--label", "=x"]).labels().is_err());
+    assert!(args(&["--label", &"x".repeat(300_000)]).labels().is_err());
 }

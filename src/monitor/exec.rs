@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Processes beside the workload, each of one command (`mvm exec`): started
+//! with what the workload has around it, ended with the command, unless that
+//! leaves it on purpose, or with the VM.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, capabilities, started};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::clients::{Client, Clients};
+use super::life::{code, not_started};
+use super::moving::Moving;
+use super::session::{Input, Session};
+use super::wire::{Event, Kind, Order, Streams};
+use crate::agent::{Agent, AgentError};
+use crate::error::{Failure, Result};
+use crate::spec::bytes;
+use crate::terminal::Size;
+
+const SIGHUP: u32 = 1;
+/// Streams of these processes are numbered from here, a few for each.
+const FIRST_STREAM: u32 = 16;
+const STREAMS: u32 = 4;
+
+/// What a command wants to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecRequest {
+    #[serde(with = "bytes::list")]
+    pub args: Vec<Vec<u8>>,
+    /// NAME=value, over the workload's own.
+    #[serde(with = "bytes::list")]
+    pub env: Vec<Vec<u8>>,
+    /// The workload's, where nothing is said.
+    pub workdir: Option<String>,
+    pub user: Option<String>,
+    pub privileged: bool,
+    pub streams: Streams,
+    /// It gets a terminal, of this size.
+    pub terminal: Option<Size>,
+    /// It goes on without its command.
+    pub detach: bool,
+}
+
+/// The inside of a VM whose workload runs.
+pub struct Inside {
+    agent: Agent,
+    /// The workload as it was started.
+    template: Process,
+    last: AtomicU32,
+}
+
+impl Inside {
+    pub fn new(agent: Agent, template: Process) -> Arc<Self> {
+        Arc::new(Self { agent, template, last: AtomicU32::new(0) })
+    }
+}
+
+/// A process on its way up, as its command's connection sees it.
+pub struct Begun {
+    pub session: Arc<Session>,
+    pub orders: mpsc::Sender<Order>,
+}
+
+/// Starts a process for a command, which hears of its start and end as that of
+/// a workload.
+pub fn begin(
+    inside: &Arc<Inside>,
+    request: ExecRequest,
+    clients: &Arc<Clients>,
+    client: &Client,
+) -> Begun {
+    let number = inside.last.fetch_add(1, Ordering::Relaxed);
+    let process = format!("exec-{number}");
+    let terminal = request.terminal.is_some();
+    let (session, input) = Session::new(&process, terminal, request.streams.stdin, true);
+    clients.attach(client, &process, request.streams);
+    let (ordering, orders) = mpsc::channel(16);
+    let exec = Exec {
+        inside: Arc::clone(inside),
+        session: Arc::clone(&session),
+        clients: Arc::clone(clients),
+        client: client.clone(),
+        first_stream: FIRST_STREAM.wrapping_add(number.wrapping_mul(STREAMS)),
+    };
+    tokio::spawn(exec.run(request, input, orders));
+    Begun { session, orders: ordering }
+}
+
+struct Exec {
+    inside: Arc<Inside>,
+    session: Arc<Session>,
+    clients: Arc<Clients>,
+    client: Client,
+    first_stream: u32,
+}
+
+impl Exec {
+    async fn run(
+        self,
+        request: ExecRequest,
+        input: mpsc::UnboundedReceiver<Input>,
+        orders: mpsc::Receiver<Order>,
+    ) {
+        let stays = request.detach;
+        let ended = match self.start(request, input).await {
+            Ok(moving) => {
+                self.clients.tell(&self.client, Event::Started).await;
+                self.wait(moving, orders, stays).await
+            }
+            Err(failure) => Err(failure),
+        };
+        let event = match ended {
+            Ok(exit) => Event::Exited { code: code(&exit), oom_killed: exit.oom_killed },
+            Err(failure) => Event::Failed(failure),
+        };
+        self.clients.tell(&self.client, event).await;
+    }
+
+    async fn start(
+        &self,
+        request: ExecRequest,
+        input: mpsc::UnboundedReceiver<Input>,
+    ) -> Result<Moving> {
+        let agent = &self.inside.agent;
+        let (wanted, terminal) = (request.streams, self.session.terminal);
+        let mut process = self.process(request);
+        let mut moving = Moving::new(&self.session, &self.clients, None);
+        if wanted.stdin {
+            process.stdin = self.first_stream;
+            let stream = agent.stream(process.stdin).await.map_err(lost)?;
+            moving.input(stream, input);
+        }
+        let outputs = [
+            // A terminal has to have somewhere to write to.
+            (Kind::Stdout, &mut process.stdout, wanted.stdout || terminal),
+            (Kind::Stderr, &mut process.stderr, wanted.stderr && !terminal),
+        ];
+        for (offset, (kind, id, _)) in (1..).zip(outputs).filter(|(_, (_, _, wanted))| *wanted) {
+            *id = self.first_stream.wrapping_add(offset);
+            let stream = agent.stream(*id).await.map_err(lost)?;
+            moving.output(stream, kind);
+        }
+        match agent.start(&process).await.map_err(lost)?.result {
+            Some(started::Result::Pid(_)) => {}
+            Some(started::Result::Failure(failure)) => return Err(not_started(&failure)),
+            _ => return Err(Failure::new("the guest did not say whether the command started")),
+        }
+        moving.sizes_go_to(agent);
+        Ok(moving)
+    }
+
+    /// The workload's surroundings with another command.
+    fn process(&self, request: ExecRequest) -> Process {
+        let mut process = self.inside.template.clone();
+        process.id = self.session.process.clone();
+        process.args = request.args;
+        process.env.extend(request.env);
+        if let Some(workdir) = request.workdir {
+            process.cwd = workdir.into_bytes();
+        }
+        if let Some(user) = request.user {
+            process.user = user;
+        }
+        if request.privileged {
+            process.capabilities = capabilities::ALL;
+            process.no_new_privileges = NoNewPrivileges::NEVER.into();
+        }
+        process.terminal = MessageField::from_option(request.terminal.map(Into::into));
+        // The limit of the workload's branch holds for all that runs there.
+        process.cpu_milli = 0;
+        (process.stdin, process.stdout, process.stderr) = (0, 0, 0);
+        process
+    }
+
+    /// Carries out its command's orders until it ends; hangs up when that goes.
+    async fn wait(
+        &self,
+        moving: Moving,
+        mut orders: mpsc::Receiver<Order>,
+        mut stays: bool,
+    ) -> Result<Exit> {
+        let mut ending = pin!(self.inside.agent.wait(&self.session.process));
+        let mut listening = true;
+        let exit = loop {
+            tokio::select! {
+                exit = &mut ending => break exit.map_err(lost)?,
+                order = orders.recv(), if listening => match order {
+                    Some(Order::Leave) => stays = true,
+                    Some(order) => self.carry_out(order, &moving),
+                    None => {
+                        listening = false;
+                        if !stays {
+                            self.carry_out(Order::Signal(SIGHUP), &moving);
+                        }
+                    }
+                },
+            }
+        };
+        moving.drained().await;
+        Ok(exit)
+    }
+
+    fn carry_out(&self, order: Order, moving: &Moving) {
+        match order {
+            Order::Signal(signal) => {
+                let (agent, process) = (self.inside.agent.clone(), self.session.process.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = agent.signal(&process, signal).await {
+                        tracing::debug!("cannot send signal {signal} to {process}: {error}");
+                    }
+                });
+            }
+            Order::Resize(size) => moving.resize(size),
+            Order::CloseOutput(stream) => moving.close(stream),
+            _ => {}
+        }
+    }
+}
+
+fn lost(error: AgentError) -> Failure {
+    Failure::new(format!("the VM could not be asked: {error}"))
+}
