@@ -31,6 +31,7 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('create', 'create', [CompletionResultType]::ParameterValue, 'Create a VM from an image, to be started later')
             [CompletionResult]::new('start', 'start', [CompletionResultType]::ParameterValue, 'Start VMs that do not run, with the disks that they have')
             [CompletionResult]::new('restart', 'restart', [CompletionResultType]::ParameterValue, 'Stop VMs and start them again')
+            [CompletionResult]::new('exec', 'exec', [CompletionResultType]::ParameterValue, 'Run another command in a running VM')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
             [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Log in to a registry')
@@ -44,6 +45,9 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
             [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('ps', 'ps', [CompletionResultType]::ParameterValue, 'List VMs')
+            [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Show what the command of a VM has written')
+            [CompletionResult]::new('rename', 'rename', [CompletionResultType]::ParameterValue, 'Give a VM another name')
+            [CompletionResult]::new('attach', 'attach', [CompletionResultType]::ParameterValue, 'Take stdin, stdout and stderr of a running VM''s command')
             [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop running VMs')
             [CompletionResult]::new('kill', 'kill', [CompletionResultType]::ParameterValue, 'Send a signal to the commands of running VMs')
             [CompletionResult]::new('wait', 'wait', [CompletionResultType]::ParameterValue, 'Wait until VMs end, and print their exit codes')
@@ -54,11 +58,16 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;run' {
+            [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Take only these streams of the command; stdin too with -i')
+            [CompletionResult]::new('--attach', '--attach', [CompletionResultType]::ParameterName, 'Take only these streams of the command; stdin too with -i')
+            [CompletionResult]::new('--sig-proxy', '--sig-proxy', [CompletionResultType]::ParameterName, 'Pass signals on to the command; else they end this one alone')
+            [CompletionResult]::new('--detach-keys', '--detach-keys', [CompletionResultType]::ParameterName, 'Keys that leave a terminal [default: config.toml, or ctrl-p,ctrl-q]')
             [CompletionResult]::new('--cidfile', '--cidfile', [CompletionResultType]::ParameterName, 'Write the VM''s ID to a file')
             [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
             [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Share a directory: -v /on/host:/in/vm[:ro]')
-            [CompletionResult]::new('--volume', '--volume', [CompletionResultType]::ParameterName, 'Share a directory: -v /on/host:/in/vm[:ro]')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Share a directory or a file: -v /on/host:/in/vm[:ro]; alone, a path in the VM that can be written to')
+            [CompletionResult]::new('--volume', '--volume', [CompletionResultType]::ParameterName, 'Share a directory or a file: -v /on/host:/in/vm[:ro]; alone, a path in the VM that can be written to')
+            [CompletionResult]::new('--mount', '--mount', [CompletionResultType]::ParameterName, 'The same in words: type=bind,source=/on/host,target=/in/vm[,readonly], or type=tmpfs,target=/in/vm')
             [CompletionResult]::new('-w', '-w', [CompletionResultType]::ParameterName, 'Working directory in the VM')
             [CompletionResult]::new('--workdir', '--workdir', [CompletionResultType]::ParameterName, 'Working directory in the VM')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'User, and group, of the command: names or numbers')
@@ -79,22 +88,69 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Seconds that `mvm stop` gives it then, -1 for ever')
             [CompletionResult]::new('--boot-timeout', '--boot-timeout', [CompletionResultType]::ParameterName, 'Seconds that the guest may take to boot [default: 30; emulated: 180]')
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]')
+            [CompletionResult]::new('--pids-limit', '--pids-limit', [CompletionResultType]::ParameterName, 'Processes and threads there can be, -1 for as many as fit')
+            [CompletionResult]::new('--ulimit', '--ulimit', [CompletionResultType]::ParameterName, 'Limit of setrlimit(2), -1 for none: nofile=1024:4096')
+            [CompletionResult]::new('--shm-size', '--shm-size', [CompletionResultType]::ParameterName, 'Size of /dev/shm in bytes, or with a unit [default: 64m]')
+            [CompletionResult]::new('--tmpfs', '--tmpfs', [CompletionResultType]::ParameterName, 'Mount a file system in memory: /run:size=10m,mode=755,exec')
+            [CompletionResult]::new('--add-host', '--add-host', [CompletionResultType]::ParameterName, 'Line of /etc/hosts; host-gateway is the host''s address')
+            [CompletionResult]::new('--dns', '--dns', [CompletionResultType]::ParameterName, 'Name server, in place of the network''s')
+            [CompletionResult]::new('--dns-search', '--dns-search', [CompletionResultType]::ParameterName, 'Domain to look names up in, "." for none')
+            [CompletionResult]::new('--dns-option', '--dns-option', [CompletionResultType]::ParameterName, 'Option of resolv.conf(5)')
+            [CompletionResult]::new('--dns-opt', '--dns-opt', [CompletionResultType]::ParameterName, 'Option of resolv.conf(5)')
+            [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Set variables from a file, a NAME[=VALUE] a line; -e wins')
+            [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'Label the VM')
+            [CompletionResult]::new('--label', '--label', [CompletionResultType]::ParameterName, 'Label the VM')
+            [CompletionResult]::new('--label-file', '--label-file', [CompletionResultType]::ParameterName, 'Label the VM from a file, a NAME[=VALUE] a line')
+            [CompletionResult]::new('--group-add', '--group-add', [CompletionResultType]::ParameterName, 'Further group of the command, name or number')
+            [CompletionResult]::new('--sysctl', '--sysctl', [CompletionResultType]::ParameterName, 'Set a parameter of the VM''s kernel')
+            [CompletionResult]::new('--cap-add', '--cap-add', [CompletionResultType]::ParameterName, 'Give the command a capability, or ALL')
+            [CompletionResult]::new('--cap-drop', '--cap-drop', [CompletionResultType]::ParameterName, 'Take a capability from the command, or ALL')
+            [CompletionResult]::new('--security-opt', '--security-opt', [CompletionResultType]::ParameterName, 'no-new-privileges[=false], systempaths=unconfined')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'device')
+            [CompletionResult]::new('--gpus', '--gpus', [CompletionResultType]::ParameterName, 'gpus')
+            [CompletionResult]::new('--ipc', '--ipc', [CompletionResultType]::ParameterName, 'ipc')
+            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'pid')
+            [CompletionResult]::new('--uts', '--uts', [CompletionResultType]::ParameterName, 'uts')
+            [CompletionResult]::new('--userns', '--userns', [CompletionResultType]::ParameterName, 'userns')
+            [CompletionResult]::new('--cgroupns', '--cgroupns', [CompletionResultType]::ParameterName, 'cgroupns')
+            [CompletionResult]::new('--cgroup-parent', '--cgroup-parent', [CompletionResultType]::ParameterName, 'cgroup-parent')
+            [CompletionResult]::new('--memory-swap', '--memory-swap', [CompletionResultType]::ParameterName, 'memory-swap')
+            [CompletionResult]::new('--memory-swappiness', '--memory-swappiness', [CompletionResultType]::ParameterName, 'memory-swappiness')
+            [CompletionResult]::new('--memory-reservation', '--memory-reservation', [CompletionResultType]::ParameterName, 'memory-reservation')
+            [CompletionResult]::new('--oom-score-adj', '--oom-score-adj', [CompletionResultType]::ParameterName, 'oom-score-adj')
+            [CompletionResult]::new('--cpu-shares', '--cpu-shares', [CompletionResultType]::ParameterName, 'cpu-shares')
+            [CompletionResult]::new('--cpu-period', '--cpu-period', [CompletionResultType]::ParameterName, 'cpu-period')
+            [CompletionResult]::new('--cpu-quota', '--cpu-quota', [CompletionResultType]::ParameterName, 'cpu-quota')
+            [CompletionResult]::new('--cpuset-cpus', '--cpuset-cpus', [CompletionResultType]::ParameterName, 'cpuset-cpus')
+            [CompletionResult]::new('--cpuset-mems', '--cpuset-mems', [CompletionResultType]::ParameterName, 'cpuset-mems')
+            [CompletionResult]::new('--blkio-weight', '--blkio-weight', [CompletionResultType]::ParameterName, 'blkio-weight')
+            [CompletionResult]::new('--runtime', '--runtime', [CompletionResultType]::ParameterName, 'runtime')
+            [CompletionResult]::new('--isolation', '--isolation', [CompletionResultType]::ParameterName, 'isolation')
+            [CompletionResult]::new('--log-driver', '--log-driver', [CompletionResultType]::ParameterName, 'Whether the output is kept for `mvm logs`')
+            [CompletionResult]::new('--log-opt', '--log-opt', [CompletionResultType]::ParameterName, 'How much of it: max-size=SIZE of a file, max-file=NUMBER of them')
             [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Run in the background and print the VM''s ID')
             [CompletionResult]::new('--detach', '--detach', [CompletionResultType]::ParameterName, 'Run in the background and print the VM''s ID')
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
             [CompletionResult]::new('--interactive', '--interactive', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Give the command a terminal')
+            [CompletionResult]::new('--tty', '--tty', [CompletionResultType]::ParameterName, 'Give the command a terminal')
             [CompletionResult]::new('--rm', '--rm', [CompletionResultType]::ParameterName, 'Remove the VM when it ends, however it ends')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--read-only', '--read-only', [CompletionResultType]::ParameterName, 'Make the root read-only')
+            [CompletionResult]::new('--privileged', '--privileged', [CompletionResultType]::ParameterName, 'Let the command do all that the VM can do')
+            [CompletionResult]::new('--init', '--init', [CompletionResultType]::ParameterName, 'Accepted: the first process of a VM always reaps orphans')
+            [CompletionResult]::new('--oom-kill-disable', '--oom-kill-disable', [CompletionResultType]::ParameterName, 'oom-kill-disable')
             break
         }
         'mvm;create' {
             [CompletionResult]::new('--cidfile', '--cidfile', [CompletionResultType]::ParameterName, 'Write the VM''s ID to a file')
             [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
             [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
-            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Share a directory: -v /on/host:/in/vm[:ro]')
-            [CompletionResult]::new('--volume', '--volume', [CompletionResultType]::ParameterName, 'Share a directory: -v /on/host:/in/vm[:ro]')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Share a directory or a file: -v /on/host:/in/vm[:ro]; alone, a path in the VM that can be written to')
+            [CompletionResult]::new('--volume', '--volume', [CompletionResultType]::ParameterName, 'Share a directory or a file: -v /on/host:/in/vm[:ro]; alone, a path in the VM that can be written to')
+            [CompletionResult]::new('--mount', '--mount', [CompletionResultType]::ParameterName, 'The same in words: type=bind,source=/on/host,target=/in/vm[,readonly], or type=tmpfs,target=/in/vm')
             [CompletionResult]::new('-w', '-w', [CompletionResultType]::ParameterName, 'Working directory in the VM')
             [CompletionResult]::new('--workdir', '--workdir', [CompletionResultType]::ParameterName, 'Working directory in the VM')
             [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'User, and group, of the command: names or numbers')
@@ -115,15 +171,62 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--stop-timeout', '--stop-timeout', [CompletionResultType]::ParameterName, 'Seconds that `mvm stop` gives it then, -1 for ever')
             [CompletionResult]::new('--boot-timeout', '--boot-timeout', [CompletionResultType]::ParameterName, 'Seconds that the guest may take to boot [default: 30; emulated: 180]')
             [CompletionResult]::new('--backend', '--backend', [CompletionResultType]::ParameterName, 'Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]')
+            [CompletionResult]::new('--pids-limit', '--pids-limit', [CompletionResultType]::ParameterName, 'Processes and threads there can be, -1 for as many as fit')
+            [CompletionResult]::new('--ulimit', '--ulimit', [CompletionResultType]::ParameterName, 'Limit of setrlimit(2), -1 for none: nofile=1024:4096')
+            [CompletionResult]::new('--shm-size', '--shm-size', [CompletionResultType]::ParameterName, 'Size of /dev/shm in bytes, or with a unit [default: 64m]')
+            [CompletionResult]::new('--tmpfs', '--tmpfs', [CompletionResultType]::ParameterName, 'Mount a file system in memory: /run:size=10m,mode=755,exec')
+            [CompletionResult]::new('--add-host', '--add-host', [CompletionResultType]::ParameterName, 'Line of /etc/hosts; host-gateway is the host''s address')
+            [CompletionResult]::new('--dns', '--dns', [CompletionResultType]::ParameterName, 'Name server, in place of the network''s')
+            [CompletionResult]::new('--dns-search', '--dns-search', [CompletionResultType]::ParameterName, 'Domain to look names up in, "." for none')
+            [CompletionResult]::new('--dns-option', '--dns-option', [CompletionResultType]::ParameterName, 'Option of resolv.conf(5)')
+            [CompletionResult]::new('--dns-opt', '--dns-opt', [CompletionResultType]::ParameterName, 'Option of resolv.conf(5)')
+            [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Set variables from a file, a NAME[=VALUE] a line; -e wins')
+            [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'Label the VM')
+            [CompletionResult]::new('--label', '--label', [CompletionResultType]::ParameterName, 'Label the VM')
+            [CompletionResult]::new('--label-file', '--label-file', [CompletionResultType]::ParameterName, 'Label the VM from a file, a NAME[=VALUE] a line')
+            [CompletionResult]::new('--group-add', '--group-add', [CompletionResultType]::ParameterName, 'Further group of the command, name or number')
+            [CompletionResult]::new('--sysctl', '--sysctl', [CompletionResultType]::ParameterName, 'Set a parameter of the VM''s kernel')
+            [CompletionResult]::new('--cap-add', '--cap-add', [CompletionResultType]::ParameterName, 'Give the command a capability, or ALL')
+            [CompletionResult]::new('--cap-drop', '--cap-drop', [CompletionResultType]::ParameterName, 'Take a capability from the command, or ALL')
+            [CompletionResult]::new('--security-opt', '--security-opt', [CompletionResultType]::ParameterName, 'no-new-privileges[=false], systempaths=unconfined')
+            [CompletionResult]::new('--device', '--device', [CompletionResultType]::ParameterName, 'device')
+            [CompletionResult]::new('--gpus', '--gpus', [CompletionResultType]::ParameterName, 'gpus')
+            [CompletionResult]::new('--ipc', '--ipc', [CompletionResultType]::ParameterName, 'ipc')
+            [CompletionResult]::new('--pid', '--pid', [CompletionResultType]::ParameterName, 'pid')
+            [CompletionResult]::new('--uts', '--uts', [CompletionResultType]::ParameterName, 'uts')
+            [CompletionResult]::new('--userns', '--userns', [CompletionResultType]::ParameterName, 'userns')
+            [CompletionResult]::new('--cgroupns', '--cgroupns', [CompletionResultType]::ParameterName, 'cgroupns')
+            [CompletionResult]::new('--cgroup-parent', '--cgroup-parent', [CompletionResultType]::ParameterName, 'cgroup-parent')
+            [CompletionResult]::new('--memory-swap', '--memory-swap', [CompletionResultType]::ParameterName, 'memory-swap')
+            [CompletionResult]::new('--memory-swappiness', '--memory-swappiness', [CompletionResultType]::ParameterName, 'memory-swappiness')
+            [CompletionResult]::new('--memory-reservation', '--memory-reservation', [CompletionResultType]::ParameterName, 'memory-reservation')
+            [CompletionResult]::new('--oom-score-adj', '--oom-score-adj', [CompletionResultType]::ParameterName, 'oom-score-adj')
+            [CompletionResult]::new('--cpu-shares', '--cpu-shares', [CompletionResultType]::ParameterName, 'cpu-shares')
+            [CompletionResult]::new('--cpu-period', '--cpu-period', [CompletionResultType]::ParameterName, 'cpu-period')
+            [CompletionResult]::new('--cpu-quota', '--cpu-quota', [CompletionResultType]::ParameterName, 'cpu-quota')
+            [CompletionResult]::new('--cpuset-cpus', '--cpuset-cpus', [CompletionResultType]::ParameterName, 'cpuset-cpus')
+            [CompletionResult]::new('--cpuset-mems', '--cpuset-mems', [CompletionResultType]::ParameterName, 'cpuset-mems')
+            [CompletionResult]::new('--blkio-weight', '--blkio-weight', [CompletionResultType]::ParameterName, 'blkio-weight')
+            [CompletionResult]::new('--runtime', '--runtime', [CompletionResultType]::ParameterName, 'runtime')
+            [CompletionResult]::new('--isolation', '--isolation', [CompletionResultType]::ParameterName, 'isolation')
+            [CompletionResult]::new('--log-driver', '--log-driver', [CompletionResultType]::ParameterName, 'Whether the output is kept for `mvm logs`')
+            [CompletionResult]::new('--log-opt', '--log-opt', [CompletionResultType]::ParameterName, 'How much of it: max-size=SIZE of a file, max-file=NUMBER of them')
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
             [CompletionResult]::new('--interactive', '--interactive', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Give the command a terminal')
+            [CompletionResult]::new('--tty', '--tty', [CompletionResultType]::ParameterName, 'Give the command a terminal')
             [CompletionResult]::new('--rm', '--rm', [CompletionResultType]::ParameterName, 'Remove the VM when it ends, however it ends')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Do not show how the pull goes on')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--read-only', '--read-only', [CompletionResultType]::ParameterName, 'Make the root read-only')
+            [CompletionResult]::new('--privileged', '--privileged', [CompletionResultType]::ParameterName, 'Let the command do all that the VM can do')
+            [CompletionResult]::new('--init', '--init', [CompletionResultType]::ParameterName, 'Accepted: the first process of a VM always reaps orphans')
+            [CompletionResult]::new('--oom-kill-disable', '--oom-kill-disable', [CompletionResultType]::ParameterName, 'oom-kill-disable')
             break
         }
         'mvm;start' {
+            [CompletionResult]::new('--detach-keys', '--detach-keys', [CompletionResultType]::ParameterName, 'Keys that leave a terminal [default: config.toml, or ctrl-p,ctrl-q]')
             [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Stay, show its output, pass on signals, and exit with its status')
             [CompletionResult]::new('--attach', '--attach', [CompletionResultType]::ParameterName, 'Stay, show its output, pass on signals, and exit with its status')
             [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command, if it was made with -i; implies --attach')
@@ -137,6 +240,26 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('--signal', '--signal', [CompletionResultType]::ParameterName, 'Signal to send first [default: --stop-signal, the image''s, or TERM]')
             [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]')
             [CompletionResult]::new('--timeout', '--timeout', [CompletionResultType]::ParameterName, 'Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;exec' {
+            [CompletionResult]::new('-e', '-e', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
+            [CompletionResult]::new('--env', '--env', [CompletionResultType]::ParameterName, 'Set a variable; with no value, to what it is here')
+            [CompletionResult]::new('--env-file', '--env-file', [CompletionResultType]::ParameterName, 'Set variables from a file, a NAME[=VALUE] a line; -e wins')
+            [CompletionResult]::new('-w', '-w', [CompletionResultType]::ParameterName, 'Working directory in the VM [default: the VM''s command''s]')
+            [CompletionResult]::new('--workdir', '--workdir', [CompletionResultType]::ParameterName, 'Working directory in the VM [default: the VM''s command''s]')
+            [CompletionResult]::new('-u', '-u', [CompletionResultType]::ParameterName, 'User, and group: names or numbers [default: the VM''s command''s]')
+            [CompletionResult]::new('--user', '--user', [CompletionResultType]::ParameterName, 'User, and group: names or numbers [default: the VM''s command''s]')
+            [CompletionResult]::new('--detach-keys', '--detach-keys', [CompletionResultType]::ParameterName, 'Keys that leave a terminal [default: config.toml, or ctrl-p,ctrl-q]')
+            [CompletionResult]::new('-i', '-i', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
+            [CompletionResult]::new('--interactive', '--interactive', [CompletionResultType]::ParameterName, 'Pass stdin to the command')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Give the command a terminal')
+            [CompletionResult]::new('--tty', '--tty', [CompletionResultType]::ParameterName, 'Give the command a terminal')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Leave the command when it has started')
+            [CompletionResult]::new('--detach', '--detach', [CompletionResultType]::ParameterName, 'Leave the command when it has started')
+            [CompletionResult]::new('--privileged', '--privileged', [CompletionResultType]::ParameterName, 'With every right in the VM')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -473,12 +596,46 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;ps' {
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'id=REGEX, name=REGEX, label=KEY[=VALUE], status=STATUS, exited=CODE, ancestor=IMAGE, before=VM, since=VM or network=NAME')
+            [CompletionResult]::new('--filter', '--filter', [CompletionResultType]::ParameterName, 'id=REGEX, name=REGEX, label=KEY[=VALUE], status=STATUS, exited=CODE, ancestor=IMAGE, before=VM, since=VM or network=NAME')
+            [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Only so many, the youngest, running or not')
+            [CompletionResult]::new('--last', '--last', [CompletionResultType]::ParameterName, 'Only so many, the youngest, running or not')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'table, json (one object for each line), or a template such as ''{{.ID}}''')
             [CompletionResult]::new('-a', '-a', [CompletionResultType]::ParameterName, 'Also those that do not run')
             [CompletionResult]::new('--all', '--all', [CompletionResultType]::ParameterName, 'Also those that do not run')
+            [CompletionResult]::new('-l', '-l', [CompletionResultType]::ParameterName, 'Only the youngest, running or not')
+            [CompletionResult]::new('--latest', '--latest', [CompletionResultType]::ParameterName, 'Only the youngest, running or not')
+            [CompletionResult]::new('-s', '-s', [CompletionResultType]::ParameterName, 'Show how much of the disk they use')
+            [CompletionResult]::new('--size', '--size', [CompletionResultType]::ParameterName, 'Show how much of the disk they use')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'IDs only')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'IDs only')
             [CompletionResult]::new('--no-trunc', '--no-trunc', [CompletionResultType]::ParameterName, 'Do not shorten what is long')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;logs' {
+            [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Lines from then on: 10m (ago), 2026-01-31T12:00:00Z, seconds since 1970')
+            [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Lines until then')
+            [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'So many lines from the end, or all')
+            [CompletionResult]::new('--tail', '--tail', [CompletionResultType]::ParameterName, 'So many lines from the end, or all')
+            [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Go on as the command writes, until it ends')
+            [CompletionResult]::new('--follow', '--follow', [CompletionResultType]::ParameterName, 'Go on as the command writes, until it ends')
+            [CompletionResult]::new('-t', '-t', [CompletionResultType]::ParameterName, 'Put its time before each line')
+            [CompletionResult]::new('--timestamps', '--timestamps', [CompletionResultType]::ParameterName, 'Put its time before each line')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;rename' {
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mvm;attach' {
+            [CompletionResult]::new('--sig-proxy', '--sig-proxy', [CompletionResultType]::ParameterName, 'Pass signals on to the command; else they end this one alone')
+            [CompletionResult]::new('--detach-keys', '--detach-keys', [CompletionResultType]::ParameterName, 'Keys that leave a terminal [default: config.toml, or ctrl-p,ctrl-q]')
+            [CompletionResult]::new('--no-stdin', '--no-stdin', [CompletionResultType]::ParameterName, 'Leave its stdin alone')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -515,6 +672,8 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
         'mvm;rm' {
             [CompletionResult]::new('-f', '-f', [CompletionResultType]::ParameterName, 'Kill those that run')
             [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Kill those that run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Remove its volumes, too: those without a name always go with their VM')
+            [CompletionResult]::new('--volumes', '--volumes', [CompletionResultType]::ParameterName, 'Remove its volumes, too: those without a name always go with their VM')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
@@ -531,6 +690,7 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('create', 'create', [CompletionResultType]::ParameterValue, 'Create a VM from an image, to be started later')
             [CompletionResult]::new('start', 'start', [CompletionResultType]::ParameterValue, 'Start VMs that do not run, with the disks that they have')
             [CompletionResult]::new('restart', 'restart', [CompletionResultType]::ParameterValue, 'Stop VMs and start them again')
+            [CompletionResult]::new('exec', 'exec', [CompletionResultType]::ParameterValue, 'Run another command in a running VM')
             [CompletionResult]::new('pull', 'pull', [CompletionResultType]::ParameterValue, 'Pull an image from a registry, or take one from a directory or an archive')
             [CompletionResult]::new('push', 'push', [CompletionResultType]::ParameterValue, 'Push an image to a registry')
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Log in to a registry')
@@ -544,6 +704,9 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             [CompletionResult]::new('load', 'load', [CompletionResultType]::ParameterValue, 'Load images from an archive (docker save, or a tar of an OCI layout)')
             [CompletionResult]::new('save', 'save', [CompletionResultType]::ParameterValue, 'Save images to an archive')
             [CompletionResult]::new('ps', 'ps', [CompletionResultType]::ParameterValue, 'List VMs')
+            [CompletionResult]::new('logs', 'logs', [CompletionResultType]::ParameterValue, 'Show what the command of a VM has written')
+            [CompletionResult]::new('rename', 'rename', [CompletionResultType]::ParameterValue, 'Give a VM another name')
+            [CompletionResult]::new('attach', 'attach', [CompletionResultType]::ParameterValue, 'Take stdin, stdout and stderr of a running VM''s command')
             [CompletionResult]::new('stop', 'stop', [CompletionResultType]::ParameterValue, 'Stop running VMs')
             [CompletionResult]::new('kill', 'kill', [CompletionResultType]::ParameterValue, 'Send a signal to the commands of running VMs')
             [CompletionResult]::new('wait', 'wait', [CompletionResultType]::ParameterValue, 'Wait until VMs end, and print their exit codes')
@@ -563,6 +726,9 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;help;restart' {
+            break
+        }
+        'mvm;help;exec' {
             break
         }
         'mvm;help;pull' {
@@ -658,6 +824,15 @@ Register-ArgumentCompleter -Native -CommandName 'mvm' -ScriptBlock {
             break
         }
         'mvm;help;ps' {
+            break
+        }
+        'mvm;help;logs' {
+            break
+        }
+        'mvm;help;rename' {
+            break
+        }
+        'mvm;help;attach' {
             break
         }
         'mvm;help;stop' {

@@ -135,11 +135,11 @@ impl Volume {
         let target = &*self.target;
         let step = || format!("mount a volume at {}", target.display());
         let Some(tree) = &self.tree else {
-            make_directories(target)?;
+            make_directory(target)?;
             return mount_bind(target, target).step(step);
         };
         match tree.is_directory {
-            true => make_directories(target)?,
+            true => make_directory(target)?,
             false => make_file(target)?,
         }
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
@@ -147,12 +147,23 @@ impl Volume {
     }
 }
 
+/// Something to mount a directory on.
+fn make_directory(path: &Path) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Err(Failure::invalid(
+            format!("mount a directory at {}", path.display()),
+            "it is a file in the image",
+        )),
+        _ => make_directories(path),
+    }
+}
+
 /// Something to mount a file on.
 fn make_file(path: &Path) -> Result<(), Failure> {
-    let step = || format!("make the file {}", path.display());
+    let step = || format!("mount a file at {}", path.display());
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => {
-            Err(Failure::invalid(step(), "it is a directory in the image, the volume is a file"))
+            Err(Failure::invalid(step(), "it is a directory in the image"))
         }
         Ok(_) => Ok(()),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -187,6 +198,8 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"kept");
         let error = make_file(directory.path()).unwrap_err().to_string();
         assert!(error.contains("directory in the image"), "{error}");
+        let error = make_directory(&path).unwrap_err().to_string();
+        assert!(error.contains("file in the image"), "{error}");
         assert!(make_file(&path.join("below")).is_err());
     }
 }

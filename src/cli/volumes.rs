@@ -11,13 +11,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::error::{Failure, Result};
-use crate::spec::{Volume, VolumeSource};
+use crate::spec::{MAX_VOLUMES, Volume, VolumeSource, clean_target};
 use fields::Mount;
-
-/// More than anyone wants, and no more than the guest is told in one message.
-const MAX_VOLUMES: usize = 256;
-/// PATH_MAX of the guest, without the NUL.
-const MAX_PATH: usize = 4095;
 
 #[derive(Debug, Args)]
 pub struct VolumeArgs {
@@ -125,29 +120,6 @@ fn read_only(mode: &str) -> std::result::Result<bool, String> {
         }
     }
     Ok(read_only)
-}
-
-/// The path as the guest is told it: without `.`, `..` and needless slashes.
-fn clean_target(text: &str) -> std::result::Result<Vec<u8>, String> {
-    if !text.starts_with('/') {
-        return Err(format!("the path in the VM, {text:?}, is not absolute"));
-    }
-    let mut parts = Vec::new();
-    for part in text.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            name => parts.push(name),
-        }
-    }
-    if parts.is_empty() {
-        return Err("the VM's root cannot be a volume".into());
-    }
-    let clean = format!("/{}", parts.join("/"));
-    match clean.len() <= MAX_PATH {
-        true => Ok(clean.into_bytes()),
-        false => Err(format!("the path in the VM is longer than {MAX_PATH} bytes")),
-    }
 }
 
 /// `Mounts` of Docker's inspect.

@@ -47,6 +47,8 @@ async fn exit_code(store: &VmStore, found: Found) -> Result<u8> {
         (None, Phase::Dead) => {
             Err(Failure::new(format!("the monitor of VM {} died", found.record.name)))
         }
+        // As Docker says of what was never started.
+        (None, Phase::Created) => Ok(0),
         (None, phase) => Err(Failure::new(format!("VM {} is {phase}", found.record.name))),
     }
 }

@@ -12,6 +12,9 @@ use tokio::task::JoinHandle;
 
 use super::wire::{self, Event, Kind, Streams};
 
+/// The status of what goes with its VM: 128 and SIGKILL.
+const KILLED: u8 = 128 + 9;
+
 /// Frames on their way to one command.
 const QUEUE: usize = 8;
 
@@ -145,15 +148,16 @@ impl Clients {
     }
 
     /// The last events, for all but the commands of other processes than the
-    /// workload, which hear `gone`; returns when every command has been sent what
+    /// workload, which was killed with it; returns when every command has been sent what
     /// was queued, or has gone. One that does not read keeps none of the others
     /// from hearing of the end.
-    pub async fn finish(&self, last: &[Event], gone: Event) {
+    pub async fn finish(&self, last: &[Event]) {
         let entries = {
             let mut state = self.lock();
             state.end = last.last().cloned();
             std::mem::take(&mut state.entries)
         };
+        let gone = Event::Exited { code: KILLED, oom_killed: false };
         let finishing = entries.into_iter().map(async |entry| {
             let other = entry.process.as_deref().is_some_and(|process| process != MAIN_PROCESS);
             let last = if other { std::slice::from_ref(&gone) } else { last };

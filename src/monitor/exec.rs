@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 
 use super::clients::{Client, Clients};
 use super::life::{code, not_started};
-use super::moving::Moving;
 use super::session::{Input, Session};
-use super::wire::{Event, Kind, Order, Streams};
+use super::streams::{Moving, Streams};
+use super::wire::{Event, Order, Streams as Wanted};
 use crate::agent::{Agent, AgentError};
 use crate::error::{Failure, Result};
 use crate::spec::bytes;
@@ -38,7 +38,7 @@ pub struct ExecRequest {
     pub workdir: Option<String>,
     pub user: Option<String>,
     pub privileged: bool,
-    pub streams: Streams,
+    pub streams: Wanted,
     /// It gets a terminal, of this size.
     pub terminal: Option<Size>,
     /// It goes on without its command.
@@ -126,30 +126,20 @@ impl Exec {
         input: mpsc::UnboundedReceiver<Input>,
     ) -> Result<Moving> {
         let agent = &self.inside.agent;
-        let (wanted, terminal) = (request.streams, self.session.terminal);
+        let terminal = self.session.terminal;
+        let opening = Streams::open(agent, self.first_stream, request.streams, terminal);
+        let streams = opening.await.map_err(lost)?;
         let mut process = self.process(request);
-        let mut moving = Moving::new(&self.session, &self.clients, None);
-        if wanted.stdin {
-            process.stdin = self.first_stream;
-            let stream = agent.stream(process.stdin).await.map_err(lost)?;
-            moving.input(stream, input);
-        }
-        let outputs = [
-            // A terminal has to have somewhere to write to.
-            (Kind::Stdout, &mut process.stdout, wanted.stdout || terminal),
-            (Kind::Stderr, &mut process.stderr, wanted.stderr && !terminal),
-        ];
-        for (offset, (kind, id, _)) in (1..).zip(outputs).filter(|(_, (_, _, wanted))| *wanted) {
-            *id = self.first_stream.wrapping_add(offset);
-            let stream = agent.stream(*id).await.map_err(lost)?;
-            moving.output(stream, kind);
-        }
+        let mut moving =
+            streams.start(&mut process, Some(input), None, &self.session, &self.clients);
         match agent.start(&process).await.map_err(lost)?.result {
             Some(started::Result::Pid(_)) => {}
             Some(started::Result::Failure(failure)) => return Err(not_started(&failure)),
             _ => return Err(Failure::new("the guest did not say whether the command started")),
         }
-        moving.sizes_go_to(agent);
+        if terminal {
+            moving.sizes_go_to(agent, &self.session);
+        }
         Ok(moving)
     }
 

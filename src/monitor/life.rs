@@ -16,10 +16,9 @@ use tokio::time::timeout;
 use super::clients::Clients;
 use super::door::Door;
 use super::exec::Inside;
-use super::moving::Moving;
 use super::session::{Input, Session};
-use super::streams::Streams;
-use super::wire::{Cost, Event, Order, SIGKILL};
+use super::streams::{MAIN, Moving, Streams};
+use super::wire::{Cost, Event, Order, SIGKILL, Streams as Wanted};
 use super::{Launch, explain};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
@@ -101,9 +100,9 @@ impl Monitor {
         let door = Door {
             clients: Arc::clone(&self.clients),
             session: Arc::clone(&self.session),
-            inside: Arc::clone(&self.inside),
             orders: self.ordering.clone(),
             logged: self.logged.clone(),
+            inside: Arc::clone(&self.inside),
         };
         door.admit_launcher(reader, writer, self.launch.attached);
         let outcome = match self.open(door) {
@@ -175,8 +174,9 @@ impl Monitor {
         self.launch.init.wall_clock_ns =
             i64::try_from(now_ms()).unwrap_or_default().saturating_mul(1_000_000);
         let init = std::mem::take(&mut self.launch.init);
+        let wanted = Wanted { stdin: self.launch.stdin, ..Wanted::ALL };
         // The guest looks up only once for what comes together.
-        let opening = Streams::open(&agent, self.launch.stdin, self.session.terminal);
+        let opening = Streams::open(&agent, MAIN, wanted, self.session.terminal);
         let both = async { tokio::try_join!(opening, agent.configure(&init)) };
         let (streams, configured) = self.during(vm, both, explain_boot).await?;
         tracing::debug!(
@@ -231,13 +231,15 @@ impl Monitor {
         let directory = self.claim.directory().to_owned();
         let writer = |limits| Writer::new(directory, limits, self.logged.clone());
         let log = self.launch.log.map(writer);
-        let mut moving = Moving::new(&self.session, &self.clients, log);
-        streams.start(&mut process, self.input.take(), &mut moving);
+        let input = self.input.take();
+        let mut moving = streams.start(&mut process, input, log, &self.session, &self.clients);
         let started = self.during(vm, agent.start(&process), explain_crash).await?;
         self.cost.exec_ms = started.started_ms;
         match started.result {
             Some(started::Result::Pid(_)) => {
-                moving.sizes_go_to(agent);
+                if self.session.terminal {
+                    moving.sizes_go_to(agent, &self.session);
+                }
                 if let Some(size) = self.size.take() {
                     moving.resize(size);
                 }
@@ -409,9 +411,7 @@ impl Monitor {
         };
         cost.monitor_cpu_micros = sys::cpu_micros();
         last.extend([Event::Cost(cost), event]);
-        // What else ran in the VM was killed with it.
-        let gone = Event::Exited { code: code(&killed()), oom_killed: false };
-        clients.finish(&last, gone).await;
+        clients.finish(&last).await;
         if let Some(ending) = ending {
             let _ = ending.await;
         }

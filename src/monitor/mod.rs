@@ -12,7 +12,6 @@ mod explain;
 mod follow;
 mod launch;
 mod life;
-mod moving;
 mod output;
 mod sending;
 mod session;

@@ -190,11 +190,11 @@ mod tests {
             let (session, input) = Session::new("main", terminal, true, once);
             let (sender, orders) = mpsc::channel(16);
             let door = Door {
+                inside: Arc::default(),
                 clients: Arc::default(),
                 session,
                 orders: sender,
                 logged: watch::Sender::default(),
-                inside: Arc::default(),
             };
             Self { door, input, orders }
         }
@@ -309,7 +309,7 @@ mod tests {
         let clients = Arc::clone(&process.door.clients);
         let end = Event::Exited { code: 7, oom_killed: false };
         let last = [Event::Started, end.clone()];
-        let finishing = tokio::spawn(async move { clients.finish(&last, Event::Started).await });
+        let finishing = tokio::spawn(async move { clients.finish(&last).await });
         assert_eq!(event(&mut other).await, Event::Started);
         assert_eq!(event(&mut other).await, end);
         assert_eq!(event(&mut process.stranger()).await, end);

@@ -1,59 +1,188 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The workload's streams, from the channel to what moves them.
+//! A process's streams between the guest and what is here: the workload's log,
+//! and the commands that are attached.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::join_all;
 use mvm_proto::Process;
 use mvm_proto::mux::Stream;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
-use super::moving::Moving;
-use super::session::Input;
-use super::wire::Kind;
+use super::clients::{Clients, Outgoing};
+use super::session::{Input, Session};
+use super::wire::{CHUNK, Event, Kind, Streams as Wanted};
 use crate::agent::{Agent, AgentError};
+use crate::logs::{self, Writer};
+use crate::terminal::Size;
 
-/// By ID.
-const STDIN: u32 = 1;
-const STDOUT: u32 = 2;
-const STDERR: u32 = 3;
+/// A process's streams are numbered from a first one on: stdin, stdout, stderr.
+/// The workload's:
+pub const MAIN: u32 = 1;
 
-/// Before anything moves in them.
+/// Sizes of a terminal on their way to the guest.
+const SIZES: usize = 64;
+
+/// A process's streams, before anything moves in them.
 pub struct Streams {
+    first: u32,
     stdin: Option<Stream>,
-    stdout: Stream,
-    /// A terminal has none.
+    stdout: Option<Stream>,
     stderr: Option<Stream>,
 }
 
 impl Streams {
-    pub async fn open(agent: &Agent, stdin: bool, terminal: bool) -> Result<Self, AgentError> {
-        let open_if = async |wanted: bool, id: u32| match wanted {
-            true => agent.stream(id).await.map(Some),
+    /// Those that are wanted; a terminal has no stderr.
+    pub async fn open(
+        agent: &Agent,
+        first: u32,
+        wanted: Wanted,
+        terminal: bool,
+    ) -> std::result::Result<Self, AgentError> {
+        let open_if = async |wanted: bool, offset: u32| match wanted {
+            true => agent.stream(first.wrapping_add(offset)).await.map(Some),
             false => Ok(None),
         };
         let (stdin, stdout, stderr) = tokio::try_join!(
-            open_if(stdin, STDIN),
-            agent.stream(STDOUT),
-            open_if(!terminal, STDERR)
+            open_if(wanted.stdin, 0),
+            // A terminal has to have somewhere to write to.
+            open_if(wanted.stdout || terminal, 1),
+            open_if(wanted.stderr && !terminal, 2)
         )?;
-        Ok(Self { stdin, stdout, stderr })
+        Ok(Self { first, stdin, stdout, stderr })
     }
 
     /// Names them in the request for the process that they are for, and moves
-    /// what comes.
+    /// what comes. Memory is bounded: who takes output slowly holds it back.
     pub fn start(
         self,
         process: &mut Process,
         input: Option<mpsc::UnboundedReceiver<Input>>,
-        moving: &mut Moving,
-    ) {
+        log: Option<Writer>,
+        session: &Arc<Session>,
+        clients: &Arc<Clients>,
+    ) -> Moving {
+        let (closed, closing) = watch::channel(0);
+        let (sizes, queue) = mpsc::channel(SIZES);
+        let mut outputs = Vec::new();
+        let id = |stream: &Option<Stream>, offset: u32| match stream {
+            Some(_) => self.first.wrapping_add(offset),
+            None => 0,
+        };
+        process.stdin = id(&self.stdin, 0);
+        process.stdout = id(&self.stdout, 1);
+        process.stderr = id(&self.stderr, 2);
         if let (Some(stream), Some(input)) = (self.stdin, input) {
-            process.stdin = STDIN;
-            moving.input(stream, input);
+            tokio::spawn(move_stdin(stream, input));
         }
-        process.stdout = STDOUT;
-        moving.output(self.stdout, Kind::Stdout);
-        if let Some(stream) = self.stderr {
-            process.stderr = STDERR;
-            moving.output(stream, Kind::Stderr);
+        let log = Arc::new(Mutex::new(log));
+        for (stream, kind) in [(self.stdout, Kind::Stdout), (self.stderr, Kind::Stderr)] {
+            let Some(stream) = stream else { continue };
+            let (log, session) = (Arc::clone(&log), Arc::clone(session));
+            let moving =
+                move_output(stream, kind, log, session, Arc::clone(clients), closing.clone());
+            outputs.push(tokio::spawn(moving));
+        }
+        Moving { outputs, closed, sizes, queue: Some(queue) }
+    }
+}
+
+/// A process's streams on their way.
+pub struct Moving {
+    outputs: Vec<JoinHandle<()>>,
+    /// Bit n: nobody reads stream n any more.
+    closed: watch::Sender<u8>,
+    /// Sizes of its terminal, one after the other.
+    sizes: mpsc::Sender<Size>,
+    queue: Option<mpsc::Receiver<Size>>,
+}
+
+impl Moving {
+    /// The process has a terminal that takes sizes from now on.
+    pub fn sizes_go_to(&mut self, agent: &Agent, session: &Arc<Session>) {
+        if let Some(queue) = self.queue.take() {
+            tokio::spawn(move_sizes(agent.clone(), Arc::clone(session), queue));
         }
     }
+
+    /// A guest that is behind by many of them is not helped by more.
+    pub fn resize(&self, size: Size) {
+        let _ = self.sizes.try_send(size);
+    }
+
+    /// Nobody reads stdout (1) or stderr (2) any more.
+    pub fn close(&self, stream: u8) {
+        let bit = 1u8.checked_shl(stream.into()).unwrap_or(0);
+        self.closed.send_modify(|closed| *closed |= bit);
+    }
+
+    /// Returns when all output is handed over.
+    pub async fn drained(self) {
+        join_all(self.outputs).await;
+    }
+}
+
+async fn move_stdin(mut stream: Stream, mut input: mpsc::UnboundedReceiver<Input>) {
+    while let Some(Input { bytes, from }) = input.recv().await {
+        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
+            // The workload closed its stdin: no more credit, nothing is lost
+            // that anyone would read.
+            return;
+        }
+        let credit = Outgoing::Event(Event::StdinCredit(bytes.len()));
+        let _ = from.send(credit).await;
+    }
+    let _ = stream.shutdown().await;
+}
+
+async fn move_sizes(agent: Agent, session: Arc<Session>, mut sizes: mpsc::Receiver<Size>) {
+    while let Some(size) = sizes.recv().await {
+        if let Err(error) = agent.resize(&session.process, size).await {
+            tracing::warn!("cannot set the size of the terminal: {error}");
+        }
+    }
+}
+
+async fn move_output(
+    mut stream: Stream,
+    kind: Kind,
+    log: Arc<Mutex<Option<Writer>>>,
+    session: Arc<Session>,
+    clients: Arc<Clients>,
+    mut closing: watch::Receiver<u8>,
+) {
+    let (bit, logged) = match kind {
+        Kind::Stderr => (1 << 2, logs::Stream::Stderr),
+        _ => (1 << 1, logs::Stream::Stdout),
+    };
+    // The log's header stands in front of the bytes: both are one write.
+    let mut buffer = vec![0; logs::HEADER + CHUNK];
+    loop {
+        let count = tokio::select! {
+            count = stream.read(&mut buffer[logs::HEADER..]) => count.unwrap_or(0),
+            // Dropping the stream tells the guest, and the workload gets EPIPE.
+            _ = closing.wait_for(|closed| closed & bit != 0) => return,
+        };
+        if count == 0 {
+            return;
+        }
+        let frame = &mut buffer[..logs::HEADER + count];
+        if let Err(error) = keep(&log, logged, frame) {
+            tracing::warn!("output is missing in the log: {error}");
+        }
+        let bytes = Arc::from(&frame[logs::HEADER..]);
+        clients.output(&session.process, kind, bytes).await;
+    }
+}
+
+/// Writes a chunk to the log, if there is one.
+fn keep(
+    log: &Mutex<Option<Writer>>,
+    stream: logs::Stream,
+    frame: &mut [u8],
+) -> std::io::Result<()> {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    log.as_mut().map_or(Ok(()), |log| log.append(stream, frame))
 }

@@ -36,7 +36,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         timed("network", || Ok(provider(spec.network, &backend)?.attach(&claim.record.id)))?;
     let network_program = network.as_ref().and_then(|attachment| attachment.program.clone());
     let capabilities = backend.backend().capabilities();
-    let shares = volumes::shares(&spec.volumes, capabilities, claim.directory())?;
+    let shares = volumes::shares(&spec.all_volumes(image)?, capabilities, claim.directory())?;
     let vm = VmConfig {
         name: claim.record.name.clone(),
         vcpus: claim.record.vcpus,

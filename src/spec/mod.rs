@@ -21,7 +21,7 @@ use crate::image::{ImageConfig, Platform, PullPolicy, Source};
 use crate::logs;
 pub use blueprint::Blueprint;
 pub use limits::{ALL, ExtraHost, HOST_GATEWAY, Limits, Tmpfs, Ulimit};
-pub use volumes::{Volume, VolumeSource};
+pub use volumes::{MAX_VOLUMES, Volume, VolumeSource, clean_target};
 
 /// RAM of a VM when nothing else is said.
 pub const DEFAULT_MEMORY_MIB: u64 = 512;

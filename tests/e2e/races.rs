@@ -146,8 +146,9 @@ fn of_vms_that_run_or_boot() {
         race.mvm(&["rm", "-f", "box"]).status(0);
         let [run_end, rm] = race.race(&run, &["rm", "-f", "box"], 600);
         match (run_end.code(), rm.code()) {
+            // It was not there yet, which --force takes as good.
+            (0, 0) if rm.stdout_text().is_empty() => drop(rm.one_error("no such VM: box")),
             (137, 0) | (0, 0) => assert_eq!(race.state("box"), ""),
-            (0, 1) => drop(rm.one_error("no such VM: box")),
             ends => panic!("{ends:?}"),
         }
         race.mvm(&["rm", "-f", "box"]);

@@ -104,7 +104,7 @@ impl Storm {
             "mvm" => running.kill(),
             word => {
                 let processes = self.home.processes();
-                let found = processes.iter().filter(|p| p.command.contains(word)).last();
+                let found = processes.iter().rfind(|p| p.command.contains(word));
                 found.inspect(|process| process.kill()).is_some()
             }
         };

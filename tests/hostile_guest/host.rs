@@ -22,7 +22,7 @@ const MAX_LOGS: u64 = 48 << 20;
 type Test = fn();
 
 pub fn run() -> ExitCode {
-    let tests: [(&'static str, Test); 7] = [
+    let tests: [(&'static str, Test); 8] = [
         ("numbers_of_any_size_are_taken", numbers_of_any_size_are_taken),
         ("words_are_cut_and_colourless", words_are_cut_and_colourless),
         ("false_lengths_end_the_channel", false_lengths_end_the_channel),
@@ -30,6 +30,7 @@ pub fn run() -> ExitCode {
         ("a_flood_after_the_end_can_be_stopped", a_flood_after_the_end_can_be_stopped),
         ("a_guest_that_does_nothing_can_be_stopped", a_guest_that_does_nothing_can_be_stopped),
         ("half_an_answer_is_given_up", half_an_answer_is_given_up),
+        ("a_clock_that_jumps_confuses_nobody", a_clock_that_jumps_confuses_nobody),
     ];
     let trials = tests.map(|(name, test)| {
         Trial::test(name, move || {
@@ -145,6 +146,27 @@ fn half_an_answer_is_given_up() {
     let output = with_guest(&home, HALF, &["run", "--rm", &image, "x"]).run();
     output.fails_with("").stderr_lacks("panicked");
     assert!(home.vms().is_empty());
+}
+
+/// Of the host: the VM was made, or ended, at a time that is yet to come, or
+/// before it was made.
+fn a_clock_that_jumps_confuses_nobody() {
+    const YEAR_3000: u64 = 32_503_680_000_000;
+    let (home, image) = need!(ready());
+    with_guest(&home, HUGE_NUMBERS, &["run", "--name", "box", &image, "x"]).run().status(255);
+    let record = home.path().join("data/vms").join(&home.vms()[0]).join("vm.json");
+    let text = fs::read_to_string(&record).unwrap();
+    for (made, started, ended) in [(YEAR_3000, 0, 1), (0, YEAR_3000, 1), (1, 0, u64::MAX)] {
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        value["created_ms"] = made.into();
+        value["started_ms"] = started.into();
+        value["exit"]["finished_ms"] = ended.into();
+        fs::write(&record, value.to_string()).unwrap();
+        home.mvm(["ps", "-a"]).run().status(0).stdout_has("box").stdout_has("ago");
+        home.mvm(["inspect", "box"]).run().status(0).stdout_has("FinishedAt");
+        home.mvm(["logs", "--since", "1m", "box"]).run().status(0);
+    }
+    home.mvm(["rm", "box"]).run().status(0);
 }
 
 fn size_of(directory: &Path) -> u64 {

@@ -5,9 +5,9 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::{clean_target, source};
+use super::source;
 use crate::error::{Failure, Result};
-use crate::spec::{Volume, VolumeSource};
+use crate::spec::{Volume, VolumeSource, clean_target};
 
 pub enum Mount {
     Volume(Volume),
