@@ -53,6 +53,7 @@ fn what_a_shell_shows(terminal: &mut Terminal) {
         "stat -c '%a %g %u' $(tty); [ -t 0 -a -t 1 -a -t 2 ] && echo all",
         "620 5 0\r\nall\r\n",
     );
+    terminal.line("echo hello >/dev/console; ls -l /dev/console", "hello\r\ncrw--w----");
     let script = "trap 'echo resized; exit' WINCH; echo set; while :; do sleep 0.1; done";
     terminal.line(&format!("sh -c \"{script}\""), "set\r\n");
     terminal.resize(41, 77);
