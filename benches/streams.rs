@@ -2,7 +2,9 @@
 //! How fast bytes pass between a command on the host and the workload, and
 //! between the workload and a volume, against the same machine with nothing in
 //! it but a shell on the bare virtio-serial port and the 9p mount; and what a
-//! monitor costs while its VM does nothing.
+//! monitor costs while its VM does nothing. On the bare port bytes go through a
+//! pipe and a program that copies, as they must where there is more than one
+//! stream; what the port carries without is printed, too.
 //!
 //! `cargo bench --bench streams`; `MVM_BENCH_RUNS` (default 5) counts the
 //! rounds, each of them two boots. Needs scripts/fixtures, docker-registry, QEMU
@@ -34,14 +36,18 @@ const MAX_IDLE_MIB: f64 = 10.0;
 const IDLE: Duration = Duration::from_secs(10);
 
 /// What is measured, in this order, and how much of the peer's rate is enough.
-const MEASURES: [(&str, f64); 6] = [
+const MEASURES: [(&str, f64); 8] = [
     ("stdout", MIN_OF_STREAM),
     ("stdin", MIN_OF_STREAM),
+    ("stdout, port without a pipe", 0.0),
+    ("stdin, port without a pipe", 0.0),
     ("volume, read a large file", MIN_OF_VOLUME),
     ("volume, write a large file", MIN_OF_VOLUME),
     ("volume, read small files", MIN_OF_VOLUME),
     ("volume, write small files", MIN_OF_VOLUME),
 ];
+/// A copy behind or before a pipe.
+const COPY: &str = "dd bs=64k 2>/dev/null";
 /// Per second: MiB, and of the last two files.
 type Rates = [f64; MEASURES.len()];
 
@@ -112,7 +118,7 @@ async fn our_session(home: &Path, image: &str) -> Outcome<Rates> {
     let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err("no pipes".into());
     };
-    let rates = Shell::new(stdout, stdin).measure().await?;
+    let rates = Shell::new(stdout, stdin).measure(false).await?;
     match child.wait().await?.success() {
         true => Ok(rates),
         false => Err("mvm run failed".into()),
@@ -124,7 +130,7 @@ async fn bare_session(home: &Path, initramfs: &Path) -> Outcome<Rates> {
     let mut vm: Box<dyn VmHandle> = bare::start(home, initramfs, volume.path()).await?;
     let channel = vm.channel().ok_or("no channel")?.await?;
     let (reader, writer) = tokio::io::split(channel);
-    let rates = Shell::new(reader, writer).measure().await;
+    let rates = Shell::new(reader, writer).measure(true).await;
     let console = vm.console().tail();
     vm.stop(Duration::ZERO).await;
     rates.map_err(|error| format!("the bare VM: {error}: {console}").into())
@@ -141,12 +147,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Shell<R, W> {
         Self { reader: BufReader::with_capacity(BLOCK, reader), writer }
     }
 
-    async fn measure(mut self) -> Outcome<Rates> {
+    /// On a bare port it makes the pipes that mvm's workload has.
+    async fn measure(mut self, bare: bool) -> Outcome<Rates> {
         let blocks = LARGE / BLOCK;
         let large = (LARGE / MIB) as f64;
         self.timed("true").await?;
-        let stdout = self.stdout(blocks).await?;
-        let stdin = self.stdin(blocks).await?;
+        let stdout = self.stdout(blocks, bare).await?;
+        let stdin = self.stdin(blocks, bare).await?;
+        let (free_stdout, free_stdin) = match bare {
+            true => (self.stdout(blocks, false).await?, self.stdin(blocks, false).await?),
+            false => (stdout, stdin),
+        };
         let read = self.timed("dd if=/v/large of=/dev/null bs=1M 2>/dev/null").await?;
         let mebibytes = LARGE / MIB;
         let write =
@@ -163,6 +174,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Shell<R, W> {
         Ok([
             large / stdout,
             large / stdin,
+            large / free_stdout,
+            large / free_stdin,
             large / read,
             large / write,
             files / read_small,
@@ -171,9 +184,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Shell<R, W> {
     }
 
     /// Seconds of the guest's writing so many blocks to its stdout.
-    async fn stdout(&mut self, blocks: usize) -> Outcome<f64> {
-        self.say(&format!("dd if=/dev/zero bs={BLOCK} count={blocks} 2>/dev/null; echo end"))
-            .await?;
+    async fn stdout(&mut self, blocks: usize, piped: bool) -> Outcome<f64> {
+        let writing = format!("dd if=/dev/zero bs={BLOCK} count={blocks} 2>/dev/null");
+        let pipe = if piped { format!(" | {COPY}") } else { String::new() };
+        self.say(&format!("{writing}{pipe}; echo end")).await?;
         let begun = Instant::now();
         let mut buffer = vec![0; BLOCK];
         for _ in 0..blocks {
@@ -184,9 +198,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Shell<R, W> {
     }
 
     /// Seconds of its reading so many from its stdin.
-    async fn stdin(&mut self, blocks: usize) -> Outcome<f64> {
-        let reading =
-            format!("dd of=/dev/null bs={BLOCK} count={blocks} iflag=fullblock 2>/dev/null");
+    async fn stdin(&mut self, blocks: usize, piped: bool) -> Outcome<f64> {
+        let limit = format!("bs={BLOCK} count={blocks} iflag=fullblock 2>/dev/null");
+        let reading = match piped {
+            true => format!("dd {limit} | {COPY} >/dev/null"),
+            false => format!("dd of=/dev/null {limit}"),
+        };
         self.say(&format!("echo ready; {reading}; echo end")).await?;
         self.hear("ready").await?;
         let begun = Instant::now();
