@@ -72,7 +72,7 @@ fn users_groups_and_privileges_hold() {
     let home = need!(ready());
     check(
         &home,
-        &["-u", "app", "--security-opt", "no-new-privileges=false"],
+        &["-u", "app", "--cap-add=DAC_READ_SEARCH", "--security-opt=no-new-privileges=false"],
         &[
             ("id -un; id -gn; id -Gn | xargs -n 1 | sort | xargs", "app\napp\napp audio extra"),
             ("echo $HOME", "/home/app"),
