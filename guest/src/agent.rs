@@ -21,7 +21,7 @@ use crate::reaper::Reaper;
 use crate::shares::{self, Volume};
 use crate::streams::Streams;
 use crate::tmpfs::{depth, mount_tmpfs};
-use crate::{mounts, names, network, plan, power, root, sysctl};
+use crate::{dev, mounts, names, network, plan, power, root, sysctl};
 
 /// Bytes of an error's message.
 const MAX_MESSAGE: usize = 4096;
@@ -58,8 +58,9 @@ impl Service {
         let disks = config.root.as_ref().unwrap_or_default();
         let volumes = shares::open(&config.shares)?;
         let upper = root::enter(disks)?;
+        let devices = dev::mount(config)?;
         mounts::mount_system(config)?;
-        let cgroup = Workload::create(config)?;
+        let cgroup = Workload::create(config, &devices)?;
         network::configure(config.network.as_ref())?;
         // Some are of the interface.
         sysctl::configure(&config.sysctls)?;

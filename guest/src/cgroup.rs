@@ -13,7 +13,7 @@ use mvm_proto::InitConfig;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
-use crate::device_rules;
+use crate::device_rules::{self, Rule};
 use crate::error::{Failure, Step, complain};
 
 const ROOT: &str = "/sys/fs/cgroup";
@@ -42,9 +42,9 @@ pub struct Leaf {
 }
 
 impl Workload {
-    /// Makes both branches and moves this process. `None` on a kernel without
-    /// cgroup2.
-    pub fn create(config: &InitConfig) -> Result<Option<Self>, Failure> {
+    /// Makes both branches and moves this process; `devices` may be opened beside
+    /// the usual ones. `None` on a kernel without cgroup2.
+    pub fn create(config: &InitConfig, devices: &[Rule]) -> Result<Option<Self>, Failure> {
         let root = Path::new(ROOT);
         let Ok(offered) = fs::read_to_string(root.join("cgroup.controllers")) else {
             return match config.pids_limit {
@@ -74,7 +74,7 @@ impl Workload {
         limit_memory(&directory).step(|| "keep memory for the agent")?;
         limit_pids(&directory, config.pids_limit).step(|| "limit processes")?;
         let may_make_devices = config.all_devices
-            || match device_rules::attach(&directory) {
+            || match device_rules::attach(&directory, devices) {
                 Ok(()) => true,
                 Err(e) => {
                     complain(format_args!("no rules for devices, so none can be made: {e}"));

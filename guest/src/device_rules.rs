@@ -7,9 +7,17 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-/// Major and minor numbers of character devices; no minor: all of them.
-/// Nodes of all kinds may be made, as in Docker, and block devices not opened.
-const ALLOWED: [(i32, Option<i32>); 10] = [
+/// A device that may be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    pub block: bool,
+    pub major: u32,
+    /// None: all of them.
+    pub minor: Option<u32>,
+}
+
+/// Character devices. Nodes of all kinds may be made, as in Docker.
+const ALWAYS: [(u32, Option<u32>); 10] = [
     (1, Some(3)),    // null
     (1, Some(5)),    // zero
     (1, Some(7)),    // full
@@ -30,6 +38,7 @@ const BPF_CGROUP_DEVICE: u32 = 6;
 /// Runtimes in the guest add their own.
 const BPF_F_ALLOW_MULTI: u32 = 2;
 const BPF_DEVCG_ACC_MKNOD: i32 = 1;
+const BPF_DEVCG_DEV_BLOCK: i32 = 1;
 const BPF_DEVCG_DEV_CHAR: i32 = 2;
 
 // Registers: the argument, then what is read from it.
@@ -79,9 +88,9 @@ struct Attach {
     flags: u32,
 }
 
-/// Puts the rules on a control group and all below it.
-pub fn attach(group: impl AsFd) -> io::Result<()> {
-    let instructions = program();
+/// Puts the rules on a control group and all below it; `more` are allowed, too.
+pub fn attach(group: impl AsFd, more: &[Rule]) -> io::Result<()> {
+    let instructions = program(more);
     let mut load = Load {
         kind: BPF_PROG_TYPE_CGROUP_DEVICE,
         count: instructions.len() as u32,
@@ -120,7 +129,7 @@ unsafe fn bpf<T>(command: libc::c_long, attributes: &mut T) -> io::Result<i32> {
 
 /// Returns 1 to allow, 0 to deny, for a `struct bpf_cgroup_dev_ctx`: kind and
 /// access in one word, major, minor.
-fn program() -> Vec<Instruction> {
+fn program(more: &[Rule]) -> Vec<Instruction> {
     let instruction = |operation, to: u8, from: u8, offset, immediate| Instruction {
         operation,
         registers: from << 4 | to,
@@ -130,12 +139,6 @@ fn program() -> Vec<Instruction> {
     let load = |to, at| instruction(LOAD_WORD, to, CONTEXT, at, 0);
     let unless = |register, is, skip| instruction(JUMP_UNLESS, register, 0, skip, is);
     let answer = |word| [instruction(SET, RESULT, 0, 0, word), instruction(EXIT, 0, 0, 0, 0)];
-    let mut characters = Vec::new();
-    for (major, minor) in ALLOWED {
-        characters.push(unless(MAJOR, major, if minor.is_some() { 3 } else { 2 }));
-        characters.extend(minor.map(|minor| unless(MINOR, minor, 2)));
-        characters.extend(answer(1));
-    }
     let mut program = vec![
         load(ACCESS, 0),
         load(MAJOR, 4),
@@ -146,8 +149,18 @@ fn program() -> Vec<Instruction> {
         unless(ACCESS, BPF_DEVCG_ACC_MKNOD, 2),
     ];
     program.extend(answer(1));
-    program.push(unless(KIND, BPF_DEVCG_DEV_CHAR, characters.len() as i16));
-    program.extend(characters);
+    let always = ALWAYS.map(|(major, minor)| Rule { block: false, major, minor });
+    for rule in always.iter().chain(more) {
+        let kind = if rule.block { BPF_DEVCG_DEV_BLOCK } else { BPF_DEVCG_DEV_CHAR };
+        let mut checks = vec![(KIND, kind), (MAJOR, rule.major.cast_signed())];
+        checks.extend(rule.minor.map(|minor| (MINOR, minor.cast_signed())));
+        let left = |n: usize| (checks.len() - n + 2) as i16;
+        for (n, (register, is)) in (1..).zip(&checks) {
+            // Over the rest of them and the answer.
+            program.push(unless(*register, *is, left(n)));
+        }
+        program.extend(answer(1));
+    }
     program.extend(answer(0));
     program
 }
@@ -158,7 +171,8 @@ mod tests {
 
     /// As the kernel would run it.
     fn allows(kind: i32, access: i32, major: i32, minor: i32) -> bool {
-        let program = program();
+        let disk = Rule { block: true, major: 254, minor: Some(16) };
+        let program = program(&[disk]);
         let mut registers = [0_i64; 11];
         let mut at = 0;
         loop {
@@ -184,8 +198,7 @@ mod tests {
 
     #[test]
     fn devices_of_the_list_are_open_and_no_others() {
-        const BLOCK: i32 = 1;
-        const CHAR: i32 = 2;
+        use super::{BPF_DEVCG_DEV_BLOCK as BLOCK, BPF_DEVCG_DEV_CHAR as CHAR};
         const READ_WRITE: i32 = 6;
         for (major, minor) in [(1, 3), (1, 9), (5, 0), (5, 2), (10, 200), (136, 0), (136, 77)] {
             assert!(allows(CHAR, READ_WRITE, major, minor), "{major}:{minor}");
@@ -194,6 +207,9 @@ mod tests {
         for (major, minor) in [(1, 1), (1, 4), (1, 11), (4, 64), (10, 229), (247, 1), (137, 0)] {
             assert!(!allows(CHAR, 2, major, minor), "{major}:{minor}");
         }
+        // One was asked for.
+        assert!(allows(BLOCK, READ_WRITE, 254, 16));
+        assert!(!allows(CHAR, READ_WRITE, 254, 16) && !allows(BLOCK, READ_WRITE, 254, 17));
         for kind in [BLOCK, CHAR] {
             assert!(allows(kind, BPF_DEVCG_ACC_MKNOD, 254, 0));
             assert!(!allows(kind, BPF_DEVCG_ACC_MKNOD | 2, 254, 0));

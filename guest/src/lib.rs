@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod child;
 pub mod cmdline;
+pub mod dev;
 pub mod device_rules;
 pub mod devices;
 pub mod environment;

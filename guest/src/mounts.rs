@@ -9,23 +9,22 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use mvm_proto::InitConfig;
-use rustix::fs::{CWD, FileType, Mode, chmod, makedev, mknodat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 
 use crate::error::{Failure, Step};
 
-/// source and target, type, flags, options.
-type Entry<'a> = (&'a str, &'a str, MountFlags, &'a str);
+/// Source and target, type, flags, options.
+pub type Entry<'a> = (&'a str, &'a str, MountFlags, &'a str);
 
 const NOTHING: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
 /// For the initramfs.
-const EARLY: [Entry<'static>; 3] = [
-    ("/proc", "proc", NOTHING, ""),
-    ("/sys", "sysfs", NOTHING, ""),
-    ("/dev", "devtmpfs", MountFlags::NOSUID, "mode=0755"),
-];
+const EARLY: [Entry<'static>; 3] =
+    [("/proc", "proc", NOTHING, ""), ("/sys", "sysfs", NOTHING, ""), ALL_DEVICES];
+
+/// Every device of the kernel.
+pub const ALL_DEVICES: Entry<'static> = ("/dev", "devtmpfs", MountFlags::NOSUID, "mode=0755");
 
 /// For the new root, in order, after /dev. /run and /tmp are *not* here: as
 /// with Docker, what an image ships in them stays visible.
@@ -41,17 +40,6 @@ const SYSTEM: [Entry<'static>; 5] = [
     ),
     ("/dev/mqueue", "mqueue", NOTHING, ""),
     ("/sys/fs/cgroup", "cgroup2", NOTHING, "nsdelegate"),
-];
-
-/// /dev of a workload, as Docker's: these nodes and no others. Names, major
-/// and minor numbers.
-const NODES: [(&str, u32, u32); 6] = [
-    ("/dev/null", 1, 3),
-    ("/dev/zero", 1, 5),
-    ("/dev/full", 1, 7),
-    ("/dev/random", 1, 8),
-    ("/dev/urandom", 1, 9),
-    ("/dev/tty", 5, 0),
 ];
 
 /// Docker's size of /dev/shm, bytes.
@@ -85,13 +73,9 @@ pub fn unmount_early() -> Result<(), Failure> {
     })
 }
 
-/// For the new root. Everything can be written until `seal_system`.
+/// For the new root, after its /dev. Everything can be written until
+/// `seal_system`.
 pub fn mount_system(config: &InitConfig) -> Result<(), Failure> {
-    make_directories(Path::new("/dev"))?;
-    match config.all_devices {
-        true => mount_entry(&EARLY[2])?,
-        false => mount_own_devices()?,
-    }
     for entry in &SYSTEM {
         make_directories(Path::new(entry.0))?;
         match mount_entry(entry) {
@@ -117,18 +101,6 @@ pub fn mount_system(config: &InitConfig) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn mount_own_devices() -> Result<(), Failure> {
-    mount_entry(&("/dev", "tmpfs", MountFlags::NOSUID, "mode=755,size=64m"))?;
-    for (path, major, minor) in NODES {
-        let mode = Mode::from_raw_mode(0o666);
-        mknodat(CWD, path, FileType::CharacterDevice, mode, makedev(major, minor))
-            // Past the umask.
-            .and_then(|()| chmod(path, mode))
-            .step(|| format!("make {path}"))?;
-    }
-    symlink("pts/ptmx", "/dev/ptmx").step(|| "link /dev/ptmx")
 }
 
 /// Makes read-only what lets root change the kernel: see docs/SECURITY.md.
@@ -162,7 +134,7 @@ pub fn seal_root() -> Result<(), Failure> {
     mount_remount("/", MountFlags::BIND | MountFlags::RDONLY, "").step(|| "make the root read-only")
 }
 
-fn mount_entry((target, kind, flags, options): &Entry) -> Result<(), Failure> {
+pub fn mount_entry((target, kind, flags, options): &Entry) -> Result<(), Failure> {
     let options = CString::new(*options).step(|| format!("options of {target}"))?;
     mount(*kind, *target, *kind, *flags, options.as_c_str())
         .step(|| format!("mount {kind} at {target}"))

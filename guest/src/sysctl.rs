@@ -12,11 +12,13 @@ use crate::error::{Failure, Step};
 /// The first two are Docker's for a container with a network of its own: anyone
 /// may bind any port and ping. The others are what distributions set, and tell
 /// a workload less about the kernel it could attack.
-const DEFAULTS: [(&str, &str); 8] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("net/ipv4/ip_unprivileged_port_start", "0"),
     ("net/ipv4/ping_group_range", "0 2147483647"),
     ("kernel/dmesg_restrict", "1"),
     ("kernel/kptr_restrict", "1"),
+    // Debian's kernel, unlike Linux, begins with 0.
+    ("kernel/yama/ptrace_scope", "1"),
     ("fs/protected_symlinks", "1"),
     ("fs/protected_hardlinks", "1"),
     ("fs/protected_fifos", "1"),

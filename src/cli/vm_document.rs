@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{format, volumes};
+use super::{format, limits, volumes};
 use crate::logs;
 use crate::spec::{Blueprint, StopTimeout, signal};
 use crate::state::{Found, Phase, Record};
@@ -79,6 +79,7 @@ fn host_config(record: &Record, blueprint: Option<&Blueprint>) -> Value {
         config["NanoCpus"] = json!(u64::from(spec.cpu_milli) * 1_000_000);
         config["LogConfig"] = log_config(spec.log);
         config["Binds"] = volumes::binds(&spec.volumes);
+        limits::describe(&spec.limits, &mut config);
     }
     config
 }

@@ -26,6 +26,7 @@ pub struct Limits {
     pub no_new_privileges: Option<bool>,
     /// `--security-opt systempaths=unconfined`.
     pub writable_system: bool,
+    pub devices: Vec<Device>,
     /// Processes and threads.
     pub pids: Option<u64>,
     pub ulimits: Vec<Ulimit>,
@@ -54,6 +55,15 @@ pub struct Ulimit {
     pub hard: i64,
 }
 
+/// A device of the VM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// As the guest's kernel calls it.
+    pub path: String,
+    /// Below /dev.
+    pub target: String,
+}
+
 /// A file system in memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tmpfs {
@@ -63,6 +73,8 @@ pub struct Tmpfs {
     pub flags: u32,
     /// `size=1m,mode=700`
     pub options: String,
+    /// Words as they were typed.
+    pub given: String,
 }
 
 /// A line of /etc/hosts.
@@ -130,6 +142,12 @@ impl Limits {
         init.pids_limit = self.pids.unwrap_or(0);
         init.all_devices = self.privileged;
         init.writable_system = self.privileged || self.writable_system;
+        let device = |device: &Device| mvm_proto::Device {
+            path: device.path.clone(),
+            target: device.target.clone(),
+            ..Default::default()
+        };
+        init.devices = self.devices.iter().map(device).collect();
         let tmpfs = |tmpfs: &Tmpfs| mvm_proto::Tmpfs {
             target: tmpfs.target.clone().into_bytes(),
             flags: tmpfs.flags,

@@ -20,7 +20,7 @@ use crate::hypervisor::BackendName;
 use crate::image::{ImageConfig, Platform, PullPolicy, Source};
 use crate::logs;
 pub use blueprint::Blueprint;
-pub use limits::{ALL, ExtraHost, HOST_GATEWAY, Limits, Tmpfs, Ulimit};
+pub use limits::{ALL, Device, ExtraHost, HOST_GATEWAY, Limits, Tmpfs, Ulimit};
 pub use volumes::{MAX_VOLUMES, Volume, VolumeSource, clean_target};
 
 /// RAM of a VM when nothing else is said.

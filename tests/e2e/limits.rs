@@ -59,6 +59,7 @@ fn root_has_dockers_rights_and_no_more() {
         dmesg || echo no log
         date -s 2020-01-01 >/dev/null || echo no clock
         kill -9 1; kill -STOP 1; reboot -f || echo no reboot
+        echo $(cd /proc/sys/kernel; cat yama/ptrace_scope dmesg_restrict kptr_restrict unprivileged_bpf_disabled)
         ls /dev | tr '\\n' ' '; stat -f -c %b:%S /dev/shm; ulimit -n; ulimit -p",
     ]
     .concat();
@@ -69,7 +70,7 @@ fn root_has_dockers_rights_and_no_more() {
         "True ('{rights}', '{rights}', '{rights}', '{none}', '{none}', '0')\n\
          0\n65534\ndpkg\nraw\nchroot\n1\n\
          no disk\n{port}no sysrq\nno core_pattern\nno cgroup\nno mount\nno proc\nno sys\n\
-         no environ\nno agent\nno log\nno clock\nno reboot\n\
+         no environ\nno agent\nno log\nno clock\nno reboot\n1 1 1 2\n\
          core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero \
          16384:4096\n1048576\nunlimited\n"
     ));
@@ -129,12 +130,15 @@ fn surroundings_are_as_the_flags_say() {
         "--pids-limit=50",
         "--security-opt=no-new-privileges=false",
         "--init",
+        "--device=/dev/fuse",
+        "--device=/dev/vda:/dev/disks/one",
     ];
     let script = "pwd; touch /x 2>/dev/null || echo sealed; touch /run/a /scratch/b && echo room
         awk '$2 ~ /^.(run|scratch|dev.shm)$/ { print $2, $4 }' /proc/mounts
         tail -n2 /etc/hosts; cat /etc/resolv.conf; echo $A $B $FROM_HOST ${NOT_SET-unset}
         id -G; cat /proc/sys/kernel/domainname; ulimit -n; ulimit -Hn; ulimit -c
-        cat /sys/fs/cgroup/workload/pids.max; grep NoNew /proc/self/status";
+        cat /sys/fs/cgroup/workload/pids.max; grep NoNew /proc/self/status
+        ls -l /dev/fuse /dev/disks/one | cut -c1-10; : </dev/fuse && echo fuse";
     debian(&home, &options, script).env("FROM_HOST", "host").run().status(0).stdout(
         "/made/for/it\nsealed\nroom\n\
          /dev/shm rw,nosuid,nodev,noexec,relatime,size=1024k,inode64\n\
@@ -143,7 +147,7 @@ fn surroundings_are_as_the_flags_say() {
          10.0.0.5\tdb\n::1\tsix\n\
          search a.example\nnameserver 9.9.9.9\noptions ndots:2\n\
          flag \"file\" host unset\n1000 29 44 2000\ndom\n100\n1500000\nunlimited\n50\n\
-         NoNewPrivs:\t0\n",
+         NoNewPrivs:\t0\nbrw-------\ncrw-rw-rw-\nfuse\n",
     );
 }
 
@@ -161,7 +165,8 @@ fn nonsense_is_refused_before_the_boot() {
         (&["--env-file", "/no/such/file"], "/no/such/file"),
         (&["--sysctl", "x"], "no value"),
         (&["--security-opt", "seccomp=x.json"], "system calls"),
-        (&["--device", "/dev/fuse"], "no devices of the host"),
+        (&["--device", "/etc/passwd"], "below /dev"),
+        (&["--ipc", "host"], "a kernel of its own"),
         (&["--pids-limit", "5000000"], "limit"),
     ] {
         sh(&home, options, "true").run().fails_with(says);
@@ -169,6 +174,7 @@ fn nonsense_is_refused_before_the_boot() {
     assert!(home.vms().is_empty());
     // Only the guest can tell.
     sh(&home, &["--sysctl", "kernel.nope=1"], "true").run().fails_with("set sysctl kernel.nope");
+    sh(&home, &["--device", "/dev/none"], "true").run().fails_with("device /dev/none: no such");
     sh(&home, &["--group-add", "nobodys"], "true").run().fails_with("unable to find group nobodys");
     assert!(home.vms().is_empty());
 }

@@ -2,6 +2,8 @@
 //! Flags of `run` and `create` for what the workload may use and do, and for
 //! what surrounds it, in Docker's notation.
 
+mod device;
+mod document;
 mod files;
 mod names;
 mod refused;
@@ -19,6 +21,7 @@ use super::volumes::Mounts;
 use crate::error::{Failure, Result};
 use crate::spec::Limits;
 
+pub use document::describe;
 pub use files::env_files;
 
 /// The kernel's own limit (PID_MAX_LIMIT).
@@ -78,6 +81,9 @@ pub struct LimitArgs {
     /// Take a capability from the command, or ALL
     #[arg(long, value_parser = security::capability, value_name = "NAME")]
     cap_drop: Vec<String>,
+    /// Device of the VM's kernel: /dev/fuse, /dev/net/tun
+    #[arg(long, value_name = "PATH[:TARGET]")]
+    device: Vec<String>,
     /// Let the command do all that the VM can do
     #[arg(long)]
     privileged: bool,
@@ -99,6 +105,7 @@ impl LimitArgs {
             privileged: self.privileged,
             cap_add: self.cap_add.clone(),
             cap_drop: self.cap_drop.clone(),
+            devices: self.device.iter().map(|text| device::parse(text)).collect::<Result<_>>()?,
             pids: self.pids_limit.map(pids).transpose()?.flatten(),
             ulimits: ulimit::last_of_each(&self.ulimit),
             shm_bytes: self.shm_size.filter(|size| *size != 0),

@@ -13,7 +13,9 @@ const OWN_CPUS: &str = "a VM has CPUs of its own";
 #[derive(Debug, Args)]
 pub struct RefusedArgs {
     #[arg(long, hide = true)]
-    device: Option<String>,
+    device_cgroup_rule: Option<String>,
+    #[arg(long, hide = true)]
+    storage_opt: Option<String>,
     #[arg(long, hide = true)]
     gpus: Option<String>,
     #[arg(long, hide = true)]
@@ -64,13 +66,20 @@ impl RefusedArgs {
         let leave = "leave it out";
         let memory = "--memory sets how much it is";
         let cpus = "--cpus sets how many, a fraction too";
-        let rows: [Row; 20] = [
+        let rows: [Row; 21] = [
             (
-                "device",
-                &self.device,
+                "device-cgroup-rule",
+                &self.device_cgroup_rule,
                 &[],
-                "a VM has no devices of the host",
-                "--privileged shows the VM's own",
+                OWN_KERNEL,
+                "--device gives the command one of the VM's devices",
+            ),
+            (
+                "storage-opt",
+                &self.storage_opt,
+                &[],
+                "a VM has a disk of its own",
+                "--disk sets how large it can become",
             ),
             ("gpus", &self.gpus, &[], "a VM has no devices of the host", leave),
             ("ipc", &self.ipc, &["", "private", "shareable"], OWN_KERNEL, leave),

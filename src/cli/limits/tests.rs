@@ -63,6 +63,18 @@ fn dockers_words() {
 }
 
 #[test]
+fn they_are_shown_as_docker_shows_them() {
+    let words = ["--cap-add=net_admin", "--tmpfs=/t:exec", "--security-opt=no-new-privileges"];
+    let mut config = serde_json::json!({});
+    describe(&limits(&words).unwrap(), &mut config);
+    assert_eq!(config["CapAdd"], serde_json::json!(["CAP_NET_ADMIN"]));
+    assert_eq!(config["Tmpfs"], serde_json::json!({"/t": "exec"}));
+    assert_eq!(config["SecurityOpt"][0], "no-new-privileges=true");
+    assert_eq!(config["ShmSize"], 64 << 20);
+    assert!(config["CapDrop"].is_null() && config["PidsLimit"].is_null());
+}
+
+#[test]
 fn no_limit_has_several_names() {
     for (text, expected) in [("-1", None), ("0", None), ("-7", None), ("4194304", Some(1 << 22))] {
         assert_eq!(limits(&["--pids-limit", text]).unwrap().pids, expected, "{text}");
@@ -76,7 +88,8 @@ fn what_means_nothing_in_a_vm_is_explained() {
         &["--ipc", "host"][..],
         &["--pid=host"],
         &["--userns", "private"],
-        &["--device", "/dev/fuse"],
+        &["--device", "/etc/passwd"],
+        &["--storage-opt", "size=1g"],
         &["--memory-swap", "1g"],
         &["--cpuset-cpus", "0"],
         &["--oom-kill-disable"],
