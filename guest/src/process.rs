@@ -15,12 +15,13 @@ use tokio::task::JoinHandle;
 
 use crate::cgroup::{Leaf, Workload};
 use crate::child::{self, LAST_SIGNAL};
+use crate::error::complain;
 use crate::lookup::Refusal;
 use crate::plan;
 use crate::reaper::Reaper;
 use crate::stdio::Stdio;
 use crate::streams::Streams;
-use crate::terminal::Sizer;
+use crate::terminal::{self, Sizer};
 
 /// Known at once, ended ones included.
 const MAX_PROCESSES: usize = 1024;
@@ -192,6 +193,13 @@ impl Processes {
         let leaf = self.leaf(request, start)?;
         let door = leaf.as_ref().map(Leaf::door).transpose()?;
         let ends = stdio.make(request, Uid::from_raw(command.user.uid))?;
+        if request.terminal.is_some()
+            && request.id == MAIN_PROCESS
+            && let Err(e) = terminal::make_console(&ends[0])
+        {
+            // Few programs look for it.
+            complain(format_args!("make /dev/console: {e}"));
+        }
         let mut plan = plan::complete(&command, request, ends, door)?;
         if !self.cgroup.as_ref().is_some_and(Workload::may_make_devices) {
             plan.privileges.capabilities &= !capabilities::MKNOD;

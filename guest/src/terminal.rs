@@ -2,18 +2,22 @@
 //! Pseudo-terminals: one for a process that asks for it. We hold the master,
 //! where what is typed goes in and what is shown comes out.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use mvm_proto::Terminal;
 use rustix::fs::{OFlags, Uid};
+use rustix::mount::mount_bind;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+const CONSOLE: &str = "/dev/console";
 
 /// The master's side. When the last copy goes, the terminal hangs up.
 #[derive(Clone)]
@@ -41,6 +45,14 @@ pub fn open(size: &Terminal, owner: Uid) -> io::Result<(Master, OwnedFd)> {
     // only shared references to it are lent.
     let master = unsafe { AsyncFd::register(master) }?;
     Ok((Master(Arc::new(master)), slave))
+}
+
+/// Makes a terminal what is behind /dev/console, as runc does for a container's
+/// first process.
+pub fn make_console(slave: impl AsFd) -> io::Result<()> {
+    File::create(CONSOLE)?;
+    let path = format!("/proc/self/fd/{}", slave.as_fd().as_raw_fd());
+    Ok(mount_bind(path, CONSOLE)?)
 }
 
 impl Master {

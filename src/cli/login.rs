@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::image::{self, Credentials, Kept};
 use crate::state::Dirs;
+use crate::terminal::Settings;
 
 /// A password that is longer is a mistake, such as the wrong file.
 const MAX_PASSWORD: u64 = 64 << 10;
@@ -123,7 +124,7 @@ async fn ask(registry: &str, username: Option<String>) -> Result<Credentials> {
     }
     let registry = registry.to_owned();
     // While the password is typed, the terminal shows nothing.
-    let before = crate::sys::terminal_state();
+    let before = Settings::get();
     let asking = tokio::task::spawn_blocking(move || {
         let terminal = console::Term::stderr();
         let failed = |e| Failure::cannot("read from the terminal", e);
@@ -140,7 +141,9 @@ async fn ask(registry: &str, username: Option<String>) -> Result<Credentials> {
     tokio::select! {
         answered = asking => answered.map_err(|e| Failure::cannot("read from the terminal", e))?,
         _ = tokio::signal::ctrl_c() => {
-            crate::sys::restore_terminal(before);
+            if let Ok(before) = before {
+                before.restore();
+            }
             eprintln!();
             Err(Failure::new("interrupted"))
         }

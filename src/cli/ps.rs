@@ -7,9 +7,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::format::{self, ListArgs, Output};
-use super::ps_filter::Filters;
+use super::ps_filter::{self, Filters};
 use crate::error::Result;
 use crate::image::allocated_bytes;
+use crate::spec::VolumeSource;
 use crate::state::{Dirs, Found, Phase, VmStore};
 
 /// List VMs
@@ -19,7 +20,7 @@ pub struct PsArgs {
     #[arg(short, long)]
     all: bool,
     /// id=REGEX, name=REGEX, label=KEY[=VALUE], status=STATUS, exited=CODE,
-    /// ancestor=IMAGE, before=VM, since=VM or network=NAME
+    /// ancestor=IMAGE, before=VM, since=VM, volume=PATH or network=NAME
     #[arg(short, long, value_name = "FILTER")]
     filter: Vec<String>,
     /// Only so many, the youngest, running or not
@@ -36,7 +37,7 @@ pub struct PsArgs {
 }
 
 /// What a template may name, Docker's names where it has them.
-const FIELDS: [(&str, &str); 13] = [
+const FIELDS: [(&str, &str); 14] = [
     ("ID", "VM ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -49,6 +50,7 @@ const FIELDS: [(&str, &str); 13] = [
     ("Networks", "NETWORKS"),
     ("Labels", "LABELS"),
     ("Size", "SIZE"),
+    ("Mounts", "MOUNTS"),
     // None is published.
     ("Ports", "PORTS"),
 ];
@@ -79,6 +81,7 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
     let found = pick(dirs, &args)?;
     let (quiet, no_trunc) = (args.list.quiet, args.list.no_trunc);
     let sized = args.size || args.list.format.contains(".Size");
+    let mounts = args.list.format.contains(".Mounts") || args.list.format.contains("json .");
     let id = |vm: &Found| match no_trunc {
         true => vm.record.id.clone(),
         false => vm.record.id[..12].to_owned(),
@@ -111,6 +114,7 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
             fields.push(vm.record.network.clone());
             fields.push(labels(vm));
             fields.push(if sized { size(vm) } else { format::size(0) });
+            fields.push(if mounts { self::mounts(vm) } else { String::new() });
             fields.push(String::new());
             fields
         };
@@ -186,6 +190,16 @@ fn status(vm: &Found) -> String {
 fn labels(vm: &Found) -> String {
     let labels: Vec<String> = vm.record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     labels.join(",")
+}
+
+/// What of the host is shared with a VM, as far as that is kept.
+fn mounts(vm: &Found) -> String {
+    let volumes = ps_filter::volumes(vm);
+    let sources = volumes.iter().filter_map(|volume| match &volume.source {
+        VolumeSource::Host(path) => Some(path.display().to_string()),
+        VolumeSource::OwnDisk => None,
+    });
+    sources.collect::<Vec<_>>().join(",")
 }
 
 /// What a VM takes on the disk by itself.

@@ -6,6 +6,7 @@ use regex_lite::Regex;
 
 use crate::error::{Failure, Result};
 use crate::image::{Reference, Store};
+use crate::spec::{Blueprint, Volume, VolumeSource};
 use crate::state::{Dirs, Found, Phase, VmStore};
 
 /// Docker's words for what a VM can be; ours is never some of them.
@@ -24,6 +25,7 @@ pub struct Filters {
     before: Vec<String>,
     since: Vec<String>,
     networks: Vec<String>,
+    volumes: Vec<String>,
 }
 
 impl Filters {
@@ -58,11 +60,12 @@ impl Filters {
             "ancestor" => self.ancestors.push(value.to_owned()),
             "before" => self.before.push(value.to_owned()),
             "since" => self.since.push(value.to_owned()),
+            "volume" => self.volumes.push(value.to_owned()),
             "network" => self.networks.push(value.to_owned()),
             _ => {
                 return Err(Failure::new(format!("unknown filter {key:?}")).hint(
-                    "there are id, name, label, status, exited, ancestor, before, since \
-                     and network",
+                    "there are id, name, label, status, exited, ancestor, before, since, \
+                     volume and network",
                 ));
             }
         }
@@ -94,6 +97,7 @@ impl Filters {
                 && any(&self.states, |state| *state == super::ps::state(vm))
                 && any(&self.codes, |code| exit_code(vm) == Some(*code))
                 && any(&self.networks, |network| *network == record.network)
+                && any(&self.volumes, |volume| has_volume(vm, volume))
                 && any(&ancestors, |ancestor| ancestor.is_of(vm))
                 && before.iter().all(|other| age(vm) < *other)
                 && since.iter().all(|other| age(vm) > *other)
@@ -133,6 +137,25 @@ impl Ancestor {
         // A VM may outlive its image, and an image its name.
         self.id.as_ref() == Some(&image.id) || self.name == image.id || named()
     }
+}
+
+/// Whether a directory or file of the host is shared with a VM, or something is
+/// mounted there in it. Of a VM with `--rm` that is not kept.
+fn has_volume(vm: &Found, place: &str) -> bool {
+    let place = place.trim_end_matches('/');
+    volumes(vm).iter().any(|volume| {
+        let from = match &volume.source {
+            VolumeSource::Host(path) => path.as_os_str() == place,
+            VolumeSource::OwnDisk => false,
+        };
+        from || volume.target == place.as_bytes()
+    })
+}
+
+/// What a VM that is kept was made with.
+pub fn volumes(vm: &Found) -> Vec<Volume> {
+    let blueprint = Blueprint::read(&vm.record.dirs.vm(&vm.record.id));
+    blueprint.ok().flatten().map(|blueprint| blueprint.spec.volumes).unwrap_or_default()
 }
 
 /// Older ones first.

@@ -123,7 +123,9 @@ fn add_spec(record: &Record, blueprint: &Blueprint, fields: &mut Map<String, Val
     fields.insert("Cmd".into(), json!(all(arguments)));
     fields.insert("Entrypoint".into(), json!(entrypoint));
     fields.insert("WorkingDir".into(), json!(text(&process.cwd)));
+    fields.insert("Tty".into(), json!(spec.tty));
     fields.insert("OpenStdin".into(), json!(spec.stdin));
+    fields.insert("StdinOnce".into(), json!(spec.stdin_once));
     fields.insert("StopSignal".into(), json!(signal::name(spec.stop_signal(image))));
     let timeout = spec.stop_timeout.map(|timeout| match timeout {
         StopTimeout::Seconds(seconds) => i64::from(seconds),

@@ -322,23 +322,6 @@ pub fn cpu_micros() -> u64 {
         + u64::try_from(used.tv_nsec).unwrap_or(0) / 1000
 }
 
-/// How the terminal of this process shows what is typed.
-pub struct TerminalState(Option<rustix::termios::Termios>);
-
-/// Remembers how the terminal is set.
-pub fn terminal_state() -> TerminalState {
-    TerminalState(rustix::termios::tcgetattr(rustix::stdio::stdin()).ok())
-}
-
-/// Sets the terminal as it was.
-pub fn restore_terminal(state: TerminalState) {
-    use rustix::termios::{OptionalActions, tcsetattr};
-    if let TerminalState(Some(settings)) = state {
-        // A terminal that is gone shows nothing.
-        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &settings);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

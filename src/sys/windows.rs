@@ -117,14 +117,3 @@ pub fn signals() -> io::Result<tokio::sync::mpsc::Receiver<u32>> {
 pub fn cpu_micros() -> u64 {
     0
 }
-
-/// A console is read key by key: there is nothing to remember.
-pub struct TerminalState;
-
-/// Remembers how the terminal is set.
-pub fn terminal_state() -> TerminalState {
-    TerminalState
-}
-
-/// Sets the terminal as it was.
-pub fn restore_terminal(_state: TerminalState) {}

@@ -19,7 +19,7 @@ use windows as platform;
 
 use serde::{Deserialize, Serialize};
 
-pub use platform::{changes, is_gone, size, stop_this_process};
+pub use platform::{Settings, changes, is_gone, size, stop_this_process};
 
 use crate::error::{Failure, Result};
 
@@ -51,7 +51,7 @@ pub fn check_input() -> Result<()> {
 }
 
 /// How the terminal was, while it is raw.
-static BEFORE: Mutex<Option<platform::Settings>> = Mutex::new(None);
+static BEFORE: Mutex<Option<Settings>> = Mutex::new(None);
 
 /// The terminal of stdin is raw: what is typed comes as it is and at once, to
 /// ^C, and is not shown; what is shown is not changed. Ends when this goes, and
@@ -68,7 +68,7 @@ impl Raw {
                 earlier(panic);
             }));
         });
-        let settings = platform::Settings::get()?;
+        let settings = Settings::get()?;
         settings.set_raw()?;
         *before() = Some(settings);
         Ok(Self(()))
@@ -103,6 +103,6 @@ fn restore() {
     }
 }
 
-fn before() -> MutexGuard<'static, Option<platform::Settings>> {
+fn before() -> MutexGuard<'static, Option<Settings>> {
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }

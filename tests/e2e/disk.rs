@@ -2,6 +2,7 @@
 //! A home that is full or cannot be written.
 
 use std::fs;
+use std::io::Write;
 
 use crate::support::{Home, images, kernel};
 use crate::{is_libkrun, need};
@@ -47,4 +48,35 @@ fn a_disk_that_fills_under_a_running_vm() {
         output.stderr_has("warning: the host's disk is full");
     }
     assert!(home.vms().is_empty());
+}
+
+/// What cannot be logged is lost for `mvm logs`, and for nobody else.
+#[test]
+fn a_log_on_a_full_disk_stops_nothing() {
+    need!(kernel());
+    let registry = need!(images());
+    let home = need!(Home::on_tmpfs(600 << 20));
+    let busybox = registry.image("busybox");
+    home.mvm(["pull", &busybox]).run().status(0);
+    let script = "echo first; read line; seq 100000; echo end >&2; read line; echo last; exit 4";
+    let run = ["run", "-i", "-m", "64m", "--name", "box", &busybox, "sh", "-c", script];
+    let mut running = home.mvm(run).spawn();
+    running.wait_for_stdout("first\n");
+    let filler = home.path().join("filler");
+    // Until not a byte more fits.
+    let mut file = fs::File::create(&filler).unwrap();
+    for size in [1 << 20, 4096] {
+        while file.write_all(&vec![0xaa; size]).is_ok() {}
+    }
+    let mut stdin = running.stdin.take().expect("a pipe");
+    stdin.write_all(b"go on\n").unwrap();
+    running.wait_for_stdout("\n100000\n");
+    fs::remove_file(&filler).unwrap();
+    stdin.write_all(b"go on\n").unwrap();
+    let numbers: String = (1..=100_000).map(|i| format!("{i}\n")).collect();
+    running.finish().status(4).stdout(format!("first\n{numbers}last\n")).guest_stderr("end\n");
+    // There is room again: the log goes on, behind a gap.
+    let log = home.mvm(["logs", "box"]).run();
+    log.status(0).stdout_has("first\n").stdout_has("last\n").stdout_lacks("\n50000\n");
+    home.mvm(["rm", "box"]).run().status(0);
 }

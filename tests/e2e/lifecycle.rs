@@ -74,7 +74,7 @@ fn a_detached_vm_goes_on_by_itself() {
     let cidfile = home.path().join("cid");
     let cidfile = cidfile.to_str().expect("UTF-8");
     // It is said to run when its command does, and no sooner.
-    let script = "echo out; echo err >&2; exec sleep 1000";
+    let script = "echo err >&2; echo out; exec sleep 1000";
     let options = ["run", "-d", "--name", "back", "--cidfile", cidfile];
     let output = home.mvm(options).args([&busybox, "sh", "-c", script]).run();
     let [id] = &home.vms()[..] else { panic!("one VM, not {:?}", home.vms()) };
@@ -83,7 +83,11 @@ fn a_detached_vm_goes_on_by_itself() {
     home.mvm(["inspect", "-f", "{{.State.Status}}", "back"]).run().stdout("running\n");
     let again = home.mvm(["run", "--cidfile", cidfile, &busybox, "true"]).run();
     again.one_error("cid");
+    // That it runs does not say how far it has come.
+    let mut following = home.mvm(["logs", "-f", "back"]).spawn();
+    following.wait_for_stdout("out\n");
     home.mvm(["stop", "back"]).run().status(0).stdout("back\n");
+    following.finish().status(0);
     home.mvm(["wait", "back"]).run().status(0).stdout("143\n");
     home.mvm(["logs", "back"]).run().status(0).stdout("out\n").guest_stderr("err\n");
     home.mvm(["rm", "back"]).run().status(0);

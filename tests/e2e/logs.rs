@@ -104,8 +104,19 @@ fn as_much_is_kept_as_is_asked_for() {
     home.mvm(["logs", "--tail", "1", "other"]).run().stdout("200000\n");
     home.mvm(["rm", "other"]).run().status(0);
 
-    let none = ["create", "--name", "mute", "--log-driver", "none", &busybox, "true"];
-    home.mvm(none).run().status(0);
+    let shared = home.make_volume("shared");
+    let volume = format!("{}:/v", shared.display());
+    let none = ["create", "--name", "mute", "--log-driver", "none", "-v", &volume];
+    home.mvm(none).args([&busybox, "true"]).run().status(0);
+    for (place, names) in [("/v", "mute\n"), (&volume[..volume.len() - 3], "mute\n"), ("/", "")] {
+        let filter = format!("volume={place}");
+        let args = ["ps", "-a", "--filter", &filter, "--format", "{{.Names}}"];
+        home.mvm(args).run().status(0).stdout(names);
+    }
+    let mounts = home.mvm(["ps", "-a", "--format", "{{.Mounts}}"]).run();
+    mounts.status(0).stdout(format!("{}\n", shared.display()));
+    let kept = home.mvm(["inspect", "-f", "{{.HostConfig.LogConfig.Type}}", "mute"]).run();
+    kept.status(0).stdout("none\n");
     home.mvm(["logs", "mute"]).run().one_error("the output of mute is not kept");
     home.mvm(["rm", "-f", "-v", "mute", "absent"]).run().status(0).stdout("mute\n");
     home.mvm(["rm", "mute"]).run().one_error("no such VM: mute");

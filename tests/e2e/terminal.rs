@@ -53,6 +53,7 @@ fn what_a_shell_shows(terminal: &mut Terminal) {
         "stat -c '%a %g %u' $(tty); [ -t 0 -a -t 1 -a -t 2 ] && echo all",
         "620 5 0\r\nall\r\n",
     );
+    terminal.line("echo hello >/dev/console; ls -l /dev/console", "hello\r\ncrw--w----");
     let script = "trap 'echo resized; exit' WINCH; echo set; while :; do sleep 0.1; done";
     terminal.line(&format!("sh -c \"{script}\""), "set\r\n");
     terminal.resize(41, 77);
@@ -266,7 +267,7 @@ fn in_tmux() {
             if screen.contains(text) {
                 return;
             }
-            assert!(began.elapsed() < slower(Duration::from_secs(20)), "no {text:?} in\n{screen}");
+            assert!(began.elapsed() < slower(Duration::from_secs(60)), "no {text:?} in\n{screen}");
             std::thread::sleep(Duration::from_millis(50));
         }
     };
@@ -300,4 +301,25 @@ fn in_tmux() {
     shows(" icanon");
     tmux(&["kill-server"]);
     home.is_quiet();
+}
+
+/// A bug of ours may not cost anyone a terminal. This test runs itself there.
+#[test]
+fn a_panic_gives_the_terminal_back() {
+    const ROLE: &str = "MVM_TEST_PANICS";
+    let name = "terminal::a_panic_gives_the_terminal_back";
+    if std::env::var_os(ROLE).is_some() {
+        // Forgotten: what is dropped on the way would give it back, too.
+        std::mem::forget(mvm::terminal::Raw::set().expect("a terminal"));
+        println!("raw");
+        let mut key = [0];
+        std::io::Read::read_exact(&mut std::io::stdin(), &mut key).expect("a key");
+        panic!("on purpose");
+    }
+    let mut own = Command::new(std::env::current_exe().expect("this program"));
+    own.args(["--exact", name, "--nocapture"]).env(ROLE, "1").env("RUST_BACKTRACE", "0");
+    let mut terminal = Terminal::start(&own, 24, 80);
+    terminal.shows("raw").is_raw(true);
+    terminal.types("x");
+    terminal.shows("on purpose\r\n").ends_with(101).is_as_before();
 }
