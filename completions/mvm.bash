@@ -371,7 +371,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__create)
-            opts="-i -t -e -v -w -u -h -m -q -l --interactive --tty --cidfile --rm --env --volume --mount --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --stop-signal --stop-timeout --boot-timeout --backend --help --pids-limit --ulimit --shm-size --tmpfs --read-only --add-host --dns --dns-search --dns-opt --dns-option --env-file --label --label-file --group-add --sysctl --cap-add --cap-drop --privileged --security-opt --init --device --gpus --ipc --pid --uts --userns --cgroupns --cgroup-parent --memory-swap --memory-swappiness --memory-reservation --oom-kill-disable --oom-score-adj --cpu-shares --cpu-period --cpu-quota --cpuset-cpus --cpuset-mems --blkio-weight --runtime --isolation --log-driver --log-opt"
+            opts="-i -t -e -v -w -u -h -m -q -l --interactive --tty --cidfile --rm --env --volume --mount --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --stop-signal --stop-timeout --boot-timeout --backend --help --pids-limit --ulimit --shm-size --tmpfs --read-only --add-host --dns --dns-search --dns-opt --dns-option --env-file --label --label-file --group-add --sysctl --cap-add --cap-drop --device --privileged --security-opt --init --device-cgroup-rule --storage-opt --gpus --ipc --pid --uts --userns --cgroupns --cgroup-parent --memory-swap --memory-swappiness --memory-reservation --oom-kill-disable --oom-score-adj --cpu-shares --cpu-period --cpu-quota --cpuset-cpus --cpuset-mems --blkio-weight --runtime --isolation --log-driver --log-opt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -549,11 +549,19 @@ _mvm() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --security-opt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --device)
+                --device-cgroup-rule)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --storage-opt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2071,7 +2079,7 @@ _mvm() {
             return 0
             ;;
         mvm__subcmd__run)
-            opts="-d -a -i -t -e -v -w -u -h -m -q -l --detach --attach --sig-proxy --detach-keys --interactive --tty --cidfile --rm --env --volume --mount --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --stop-signal --stop-timeout --boot-timeout --backend --help --pids-limit --ulimit --shm-size --tmpfs --read-only --add-host --dns --dns-search --dns-opt --dns-option --env-file --label --label-file --group-add --sysctl --cap-add --cap-drop --privileged --security-opt --init --device --gpus --ipc --pid --uts --userns --cgroupns --cgroup-parent --memory-swap --memory-swappiness --memory-reservation --oom-kill-disable --oom-score-adj --cpu-shares --cpu-period --cpu-quota --cpuset-cpus --cpuset-mems --blkio-weight --runtime --isolation --log-driver --log-opt"
+            opts="-d -a -i -t -e -v -w -u -h -m -q -l --detach --attach --sig-proxy --detach-keys --interactive --tty --cidfile --rm --env --volume --mount --workdir --user --entrypoint --name --hostname --cpus --memory --disk --network --pull --platform --quiet --kernel --stop-signal --stop-timeout --boot-timeout --backend --help --pids-limit --ulimit --shm-size --tmpfs --read-only --add-host --dns --dns-search --dns-opt --dns-option --env-file --label --label-file --group-add --sysctl --cap-add --cap-drop --device --privileged --security-opt --init --device-cgroup-rule --storage-opt --gpus --ipc --pid --uts --userns --cgroupns --cgroup-parent --memory-swap --memory-swappiness --memory-reservation --oom-kill-disable --oom-score-adj --cpu-shares --cpu-period --cpu-quota --cpuset-cpus --cpuset-mems --blkio-weight --runtime --isolation --log-driver --log-opt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2265,11 +2273,19 @@ _mvm() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --device)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --security-opt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --device)
+                --device-cgroup-rule)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --storage-opt)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

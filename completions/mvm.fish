@@ -101,8 +101,10 @@ complete -c mvm -n "__fish_mvm_using_subcommand run" -l group-add -d 'Further gr
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l sysctl -d 'Set a parameter of the VM\'s kernel' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l cap-add -d 'Give the command a capability, or ALL' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l cap-drop -d 'Take a capability from the command, or ALL' -r
+complete -c mvm -n "__fish_mvm_using_subcommand run" -l device -d 'Device of the VM\'s kernel: /dev/fuse, /dev/net/tun' -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l security-opt -d 'no-new-privileges[=false], systempaths=unconfined' -r
-complete -c mvm -n "__fish_mvm_using_subcommand run" -l device -r
+complete -c mvm -n "__fish_mvm_using_subcommand run" -l device-cgroup-rule -r
+complete -c mvm -n "__fish_mvm_using_subcommand run" -l storage-opt -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l gpus -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l ipc -r
 complete -c mvm -n "__fish_mvm_using_subcommand run" -l pid -r
@@ -175,8 +177,10 @@ complete -c mvm -n "__fish_mvm_using_subcommand create" -l group-add -d 'Further
 complete -c mvm -n "__fish_mvm_using_subcommand create" -l sysctl -d 'Set a parameter of the VM\'s kernel' -r
 complete -c mvm -n "__fish_mvm_using_subcommand create" -l cap-add -d 'Give the command a capability, or ALL' -r
 complete -c mvm -n "__fish_mvm_using_subcommand create" -l cap-drop -d 'Take a capability from the command, or ALL' -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l device -d 'Device of the VM\'s kernel: /dev/fuse, /dev/net/tun' -r
 complete -c mvm -n "__fish_mvm_using_subcommand create" -l security-opt -d 'no-new-privileges[=false], systempaths=unconfined' -r
-complete -c mvm -n "__fish_mvm_using_subcommand create" -l device -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l device-cgroup-rule -r
+complete -c mvm -n "__fish_mvm_using_subcommand create" -l storage-opt -r
 complete -c mvm -n "__fish_mvm_using_subcommand create" -l gpus -r
 complete -c mvm -n "__fish_mvm_using_subcommand create" -l ipc -r
 complete -c mvm -n "__fish_mvm_using_subcommand create" -l pid -r
@@ -360,7 +364,7 @@ complete -c mvm -n "__fish_mvm_using_subcommand save" -l format -d 'Kind of arch
 oci-archive\t''"
 complete -c mvm -n "__fish_mvm_using_subcommand save" -l platform -d 'Platform that the images must be for: linux/amd64' -r
 complete -c mvm -n "__fish_mvm_using_subcommand save" -s h -l help -d 'Print help'
-complete -c mvm -n "__fish_mvm_using_subcommand ps" -s f -l filter -d 'id=REGEX, name=REGEX, label=KEY[=VALUE], status=STATUS, exited=CODE, ancestor=IMAGE, before=VM, since=VM or network=NAME' -r
+complete -c mvm -n "__fish_mvm_using_subcommand ps" -s f -l filter -d 'id=REGEX, name=REGEX, label=KEY[=VALUE], status=STATUS, exited=CODE, ancestor=IMAGE, before=VM, since=VM, volume=PATH or network=NAME' -r
 complete -c mvm -n "__fish_mvm_using_subcommand ps" -s n -l last -d 'Only so many, the youngest, running or not' -r
 complete -c mvm -n "__fish_mvm_using_subcommand ps" -l format -d 'table, json (one object for each line), or a template such as \'{{.ID}}\'' -r
 complete -c mvm -n "__fish_mvm_using_subcommand ps" -s a -l all -d 'Also those that do not run'

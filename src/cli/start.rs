@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::{attachment, stop};
 use crate::error::{Failure, Result};
-use crate::monitor::{Attachment, End, Streams};
+use crate::monitor::{self, Attachment, End, Streams};
 use crate::pipeline::{self, Started};
 use crate::state::{Dirs, Found, VmStore};
 
@@ -38,13 +38,13 @@ pub async fn run(dirs: &Dirs, args: StartArgs) -> Result<u8> {
     let detach_keys = attachment::detach_keys(dirs, args.detach_keys.as_deref(), true)?;
     let streams = Streams { stdin: args.interactive, ..Streams::ALL };
     let attachment = Attachment { streams, sig_proxy: true, detach_keys };
-    match pipeline::start(&found, attachment).await? {
-        Some(started) => {
-            let (End::Exited(code) | End::Left(code)) = started.to_the_end().await?;
-            Ok(code)
-        }
-        None => Err(Failure::new(format!("VM {} runs already", found.record.name))),
-    }
+    let ended = match pipeline::start(&found, attachment.clone()).await? {
+        Some(started) => started.to_the_end().await?,
+        // It runs already.
+        None => monitor::attach(&found.record, attachment).await?.run(|_| {}).await?,
+    };
+    let (End::Exited(code) | End::Left(code)) = ended;
+    Ok(code)
 }
 
 /// Starts one VM; one that runs is started already.

@@ -72,7 +72,7 @@ fn users_groups_and_privileges_hold() {
     let home = need!(ready());
     check(
         &home,
-        &["-u", "app"],
+        &["-u", "app", "--cap-add=DAC_READ_SEARCH", "--security-opt=no-new-privileges=false"],
         &[
             ("id -un; id -gn; id -Gn | xargs -n 1 | sort | xargs", "app\napp\napp audio extra"),
             ("echo $HOME", "/home/app"),
@@ -84,6 +84,15 @@ fn users_groups_and_privileges_hold() {
                 "touch /home/app/new && echo written; touch /etc/new 2>/dev/null || echo refused",
                 "written\nrefused",
             ),
+        ],
+    );
+    // Nobody who is not root gets more rights than that, by default.
+    check(
+        &home,
+        &["-u", "app"],
+        &[
+            ("/opt/cat-all /opt/secret 2>/dev/null || echo refused", "refused"),
+            ("/opt/id-setuid -u", "1000"),
         ],
     );
 }

@@ -48,6 +48,10 @@ fn root_has_dockers_rights_and_no_more() {
         exec 2>/dev/null
         mknod disk b $(cat /sys/block/vdb/dev | tr : ' ') && { cat disk || echo no disk; }
         mknod port c $(cat /sys/class/virtio-ports/*/dev | head -n1 | tr : ' '); [ -e port ] && { echo >port || echo no port; }
+        python3 -c 'if 1:
+          import socket
+          s = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM); s.settimeout(5)
+          s.connect((2, 1025)); s.send(bytes(16)); assert s.recv(16)' || echo no vsock
         echo b >/proc/sysrq-trigger || echo no sysrq
         echo '|/bin/x' >/proc/sys/kernel/core_pattern || echo no core_pattern
         echo max >/sys/fs/cgroup/workload/pids.max || echo no cgroup
@@ -69,7 +73,7 @@ fn root_has_dockers_rights_and_no_more() {
     debian(&home, &[], &script).run().status(0).stdout(format!(
         "True ('{rights}', '{rights}', '{rights}', '{none}', '{none}', '0')\n\
          0\n65534\ndpkg\nraw\nchroot\n1\n\
-         no disk\n{port}no sysrq\nno core_pattern\nno cgroup\nno mount\nno proc\nno sys\n\
+         no disk\n{port}no vsock\nno sysrq\nno core_pattern\nno cgroup\nno mount\nno proc\nno sys\n\
          no environ\nno agent\nno log\nno clock\nno reboot\n1 1 1 2\n\
          core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero \
          16384:4096\n1048576\nunlimited\n"

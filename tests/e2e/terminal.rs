@@ -267,7 +267,7 @@ fn in_tmux() {
             if screen.contains(text) {
                 return;
             }
-            assert!(began.elapsed() < slower(Duration::from_secs(20)), "no {text:?} in\n{screen}");
+            assert!(began.elapsed() < slower(Duration::from_secs(60)), "no {text:?} in\n{screen}");
             std::thread::sleep(Duration::from_millis(50));
         }
     };

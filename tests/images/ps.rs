@@ -59,7 +59,7 @@ fn ps_shows_what_is_asked_for_as_docker_does() {
         (1, 23, "Created", "new"),
         (0, 24, "Exited (137) 2 hours ago", "old"),
     ] {
-        let command = "\"sh -c sleep 1000; e…\"";
+        let command = "\"sh -c 'sleep 1000; …\"";
         let ago = format!("{hours} hours ago");
         lines += &format!("{:<15}{command:<25}{ago:<15}{status:<27}{name}\n", short(at));
     }
@@ -68,7 +68,7 @@ fn ps_shows_what_is_asked_for_as_docker_does() {
         |args: &[&str]| lab.mvm(args).status(0).stdout_text().lines().next().unwrap().to_owned();
     let columns = |args: &[&str]| head(args).split("  ").filter(|c| !c.is_empty()).count();
     assert_eq!((columns(&["ps"]), columns(&["ps", "-s"])), (6, 7));
-    lab.mvm(&["ps", "--no-trunc"]).status(0).stdout_has(&ids[2]).stdout_has("sleep 1000; echo\"");
+    lab.mvm(&["ps", "--no-trunc"]).status(0).stdout_has(&ids[2]).stdout_has("sleep 1000; echo'\"");
     lab.mvm(&["ps", "-s"]).status(0).stdout_has("(virtual ");
 
     let names = |args: &[&str]| {

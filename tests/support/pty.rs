@@ -14,7 +14,7 @@ use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 use super::slower;
 
 /// Enough for an emulated boot on two busy CPUs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Dropped, the terminal hangs up, and the command is killed.
 pub struct Terminal {

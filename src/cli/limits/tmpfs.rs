@@ -2,7 +2,7 @@
 //! `--tmpfs`, with Docker's defaults and options of mount(8).
 
 use crate::error::{Failure, Result};
-use crate::spec::{Tmpfs, Volume};
+use crate::spec::{Tmpfs, Volume, clean_target};
 
 // MS_* of a Linux guest, sys/mount.h.
 const RDONLY: u32 = 1;
@@ -50,7 +50,7 @@ pub fn parse(text: &str) -> Result<Tmpfs> {
     let invalid = |why: String| {
         Failure::new(format!("invalid --tmpfs '{text}': {why}")).hint("--tmpfs /run:size=10m,exec")
     };
-    let target = absolute(target).map_err(|why| invalid(why.into()))?;
+    let target = place(target).map_err(invalid)?;
     let mut flags = DEFAULT;
     let mut options: Vec<(&str, &str)> = Vec::new();
     for word in words.split(',').filter(|word| !word.is_empty()) {
@@ -69,19 +69,13 @@ pub fn parse(text: &str) -> Result<Tmpfs> {
     Ok(Tmpfs { target, flags, options: options.join(","), given: words.into() })
 }
 
-/// A directory in the guest without what means nothing in its name.
-fn absolute(target: &str) -> std::result::Result<String, &'static str> {
-    if !target.starts_with('/') {
-        return Err("the directory in the VM is not absolute");
-    }
-    if target.contains('\0') || target.split('/').any(|part| part == "..") {
-        return Err("the directory in the VM has '..' in it");
-    }
-    let parts: Vec<&str> = target.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    match parts[..] {
-        [] => Err("the VM's root cannot be a tmpfs"),
-        ["proc" | "sys", ..] => Err("/proc and /sys are the kernel's"),
-        _ => Ok(format!("/{}", parts.join("/"))),
+/// A directory in the guest that may be one.
+fn place(text: &str) -> std::result::Result<String, String> {
+    let clean = clean_target(text)?;
+    let target = String::from_utf8(clean).map_err(|e| e.to_string())?;
+    match target.split('/').nth(1) {
+        Some("proc" | "sys") => Err("/proc and /sys are the kernel's".into()),
+        _ => Ok(target),
     }
 }
 
@@ -104,16 +98,13 @@ fn option(word: &str) -> std::result::Result<(&str, &str), &'static str> {
 
 /// Nothing may be mounted twice in one place.
 pub fn check_targets(tmpfs: &[Tmpfs], volumes: &[Volume]) -> Result<()> {
-    let mut taken: Vec<String> = volumes
-        .iter()
-        .filter_map(|volume| absolute(std::str::from_utf8(&volume.target).ok()?).ok())
-        .collect();
+    let mut taken: Vec<&[u8]> = volumes.iter().map(|volume| volume.target.as_slice()).collect();
     for one in tmpfs {
-        if taken.contains(&one.target) {
+        if taken.contains(&one.target.as_bytes()) {
             return Err(Failure::new(format!("duplicate mount point: {}", one.target))
                 .hint("give it one --tmpfs or one -v"));
         }
-        taken.push(one.target.clone());
+        taken.push(one.target.as_bytes());
     }
     Ok(())
 }
@@ -149,6 +140,7 @@ mod tests {
             "/proc",
             "/sys/fs",
             "/a/../proc",
+            "/a/..",
             "/t:bind",
             "/t:remount",
             "/t:size=",
@@ -170,7 +162,7 @@ mod tests {
             targets.iter().map(|target| parse(target).unwrap()).collect()
         };
         let volume =
-            Volume { source: VolumeSource::OwnDisk, target: b"/data/".to_vec(), read_only: true };
+            Volume { source: VolumeSource::OwnDisk, target: b"/data".to_vec(), read_only: true };
         assert!(check_targets(&tmpfs(&["/a", "/b"]), &[]).is_ok());
         assert!(check_targets(&tmpfs(&["/a", "/a/"]), &[]).is_err());
         assert!(check_targets(&tmpfs(&["/data"]), std::slice::from_ref(&volume)).is_err());
