@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use mvm::agent::Agent;
 use mvm::hypervisor::{self, LayerDisk, RootFs, VmConfig, Wish};
 use mvm::image::Store;
-use mvm::preflight::{self, Environment, Places, Requirements};
 use mvm::rootfs::upper;
 use mvm::state::Dirs;
 use mvm_proto::hello::Nonce;
@@ -133,17 +132,7 @@ fn bare_config(
     directory: &Path,
 ) -> Outcome<(VmConfig, InitConfig, hypervisor::Choice)> {
     let wish = Wish::of(None, dirs)?;
-    let requirements = Requirements {
-        ram_mib: MEMORY_MIB,
-        vcpus: 1,
-        max_vcpus: hypervisor::MAX_VCPUS,
-        qemu: wish.qemu_need(),
-        kernel: None,
-        environment: Environment::of_process(),
-    };
-    let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
-    let preflight = preflight::check(&requirements, places)?;
-    let backend = hypervisor::choose(&preflight.facts, &wish)?;
+    let (preflight, backend) = support::host(dirs, &wish, MEMORY_MIB)?;
     let image = Store::open(&dirs.data)?.resolve(image)?;
     let disk = directory.join("upper.img");
     upper::create(&disk, upper::DEFAULT_MIB, &dirs.data.join("uppers"))?;

@@ -4,8 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mvm::hypervisor::{self, BackendName, Share, VmConfig, VmHandle, Wish};
-use mvm::preflight::{self, Environment, Places, Requirements};
+use mvm::hypervisor::{BackendName, Share, VmConfig, VmHandle, Wish};
 use mvm::state::Dirs;
 use mvm_proto::hello::Nonce;
 
@@ -52,17 +51,7 @@ pub fn initramfs(home: &Path, image: &str) -> Outcome<PathBuf> {
 pub async fn start(home: &Path, initramfs: &Path, volume: &Path) -> Outcome<Box<dyn VmHandle>> {
     let dirs = Dirs::under(home);
     let wish = Wish::of(Some(BackendName::Qemu), &dirs)?;
-    let requirements = Requirements {
-        ram_mib: MEMORY_MIB,
-        vcpus: 1,
-        max_vcpus: hypervisor::MAX_VCPUS,
-        qemu: wish.qemu_need(),
-        kernel: None,
-        environment: Environment::of_process(),
-    };
-    let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
-    let preflight = preflight::check(&requirements, places)?;
-    let backend = hypervisor::choose(&preflight.facts, &wish)?;
+    let (preflight, backend) = crate::support::host(&dirs, &wish, MEMORY_MIB)?;
     let directory = home.join("bare");
     std::fs::create_dir_all(&directory)?;
     let config = VmConfig {

@@ -7,6 +7,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
+use mvm::hypervisor::{self, Choice, Wish};
+use mvm::preflight::{self, Environment, Places, Preflight, Requirements};
+use mvm::state::Dirs;
+
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// What `mvm -v` said of its phases, in milliseconds.
@@ -40,6 +44,22 @@ pub fn ended(outcome: Outcome<bool>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// This host, and what it runs a VM of one vCPU with.
+pub fn host(dirs: &Dirs, wish: &Wish, ram_mib: u64) -> Outcome<(Preflight, Choice)> {
+    let requirements = Requirements {
+        ram_mib,
+        vcpus: 1,
+        max_vcpus: hypervisor::MAX_VCPUS,
+        qemu: wish.qemu_need(),
+        kernel: None,
+        environment: Environment::of_process(),
+    };
+    let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
+    let preflight = preflight::check(&requirements, places)?;
+    let backend = hypervisor::choose(&preflight.facts, wish)?;
+    Ok((preflight, backend))
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {

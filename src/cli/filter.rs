@@ -12,13 +12,32 @@ use super::when;
 use crate::error::{Failure, Result};
 use crate::image::{ImageSummary, Store};
 
+/// A label's name, and its value if that matters.
+pub type Label = (String, Option<String>);
+
+/// The two halves of `KEY=VALUE`.
+pub fn key_and_value(filter: &str) -> Result<(&str, &str)> {
+    let (key, value) = filter.split_once('=').ok_or_else(|| {
+        Failure::new(format!("invalid filter {filter:?}")).hint("a filter is KEY=VALUE")
+    })?;
+    Ok((key.trim(), value))
+}
+
+/// Reads `NAME[=VALUE]`.
+pub fn label(text: &str) -> Label {
+    match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
 /// What images have to be.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     dangling: Option<bool>,
     references: Vec<Pattern>,
-    labels: Vec<(String, Option<String>)>,
-    without: Vec<(String, Option<String>)>,
+    labels: Vec<Label>,
+    without: Vec<Label>,
     before: Vec<String>,
     since: Vec<String>,
     /// Milliseconds since 1970.
@@ -30,24 +49,18 @@ impl Filters {
     pub fn parse(filters: &[String]) -> Result<Self> {
         let mut parsed = Self::default();
         for filter in filters {
-            let (key, value) = filter.split_once('=').ok_or_else(|| {
-                Failure::new(format!("invalid filter {filter:?}")).hint("a filter is KEY=VALUE")
-            })?;
-            parsed.add(key.trim(), value)?;
+            let (key, value) = key_and_value(filter)?;
+            parsed.add(key, value)?;
         }
         Ok(parsed)
     }
 
     fn add(&mut self, key: &str, value: &str) -> Result<()> {
-        let label = || match value.split_once('=') {
-            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None => (value.to_owned(), None),
-        };
         match key {
             "dangling" => self.dangling = Some(boolean(value)?),
             "reference" => self.add_reference(Some(value))?,
-            "label" => self.labels.push(label()),
-            "label!" => self.without.push(label()),
+            "label" => self.labels.push(label(value)),
+            "label!" => self.without.push(label(value)),
             "before" => self.before.push(value.to_owned()),
             "since" => self.since.push(value.to_owned()),
             "until" => self.until = Some(when::point_in_time(value)? / 1_000_000),

@@ -4,6 +4,7 @@
 
 use regex_lite::Regex;
 
+use super::filter::{Label, key_and_value, label};
 use crate::error::{Failure, Result};
 use crate::image::{Reference, Store};
 use crate::spec::{Blueprint, Volume, VolumeSource};
@@ -18,7 +19,7 @@ const STATES: [&str; 7] =
 pub struct Filters {
     ids: Vec<Regex>,
     names: Vec<Regex>,
-    labels: Vec<(String, Option<String>)>,
+    labels: Vec<Label>,
     states: Vec<String>,
     codes: Vec<i64>,
     ancestors: Vec<String>,
@@ -33,10 +34,8 @@ impl Filters {
     pub fn parse(filters: &[String]) -> Result<Self> {
         let mut parsed = Self::default();
         for filter in filters {
-            let (key, value) = filter.split_once('=').ok_or_else(|| {
-                Failure::new(format!("invalid filter {filter:?}")).hint("a filter is KEY=VALUE")
-            })?;
-            parsed.add(key.trim(), value)?;
+            let (key, value) = key_and_value(filter)?;
+            parsed.add(key, value)?;
         }
         Ok(parsed)
     }
@@ -45,10 +44,7 @@ impl Filters {
         match key {
             "id" => self.ids.push(pattern(value)?),
             "name" => self.names.push(pattern(value)?),
-            "label" => self.labels.push(match value.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (value.to_owned(), None),
-            }),
+            "label" => self.labels.push(label(value)),
             "status" if STATES.contains(&value) => self.states.push(value.to_owned()),
             "status" => {
                 return Err(Failure::new(format!("a VM is never {value:?}"))

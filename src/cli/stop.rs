@@ -14,16 +14,16 @@ use crate::state::{Dirs, Found, VmStore};
 pub struct StopArgs {
     /// Names, IDs or starts of IDs
     #[arg(required = true, value_name = "VM")]
-    vms: Vec<String>,
+    pub vms: Vec<String>,
     /// Signal to send first [default: --stop-signal, the image's, or TERM]
     #[arg(short, long, value_parser = signal::parse)]
-    signal: Option<u32>,
+    pub signal: Option<u32>,
     /// Seconds until SIGKILL follows, -1 for ever [default: --stop-timeout or 10]
     #[arg(
         short = 't', long = "timeout", alias = "time",
         value_parser = values::stop_timeout, allow_hyphen_values = true, value_name = "SECONDS"
     )]
-    timeout: Option<StopTimeout>,
+    pub timeout: Option<StopTimeout>,
 }
 
 pub async fn run(dirs: &Dirs, args: StopArgs) -> Result<u8> {
