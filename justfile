@@ -40,6 +40,14 @@ demo:
 bench *args:
     cargo bench --bench run -- {{args}}
 
+# Measure what short VMs leave behind, and an idle one costs.
+bench-leftovers:
+    cargo bench --bench leftovers
+
+# Measure stdout, stdin and volumes against bare ones.
+bench-streams:
+    cargo bench --bench streams
+
 # Pulls against skopeo, umoci and podman.
 bench-pull:
     scripts/setup build bench
