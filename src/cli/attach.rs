@@ -5,8 +5,8 @@ use clap::Args;
 
 use super::attachment::AttachmentArgs;
 use crate::error::{Failure, Result};
-use crate::monitor::{self, End, Streams};
-use crate::state::{Dirs, Phase, VmStore};
+use crate::monitor::{self, Attachment, End, Streams};
+use crate::state::{Dirs, Phase, Record, VmStore};
 use crate::terminal;
 
 /// Take stdin, stdout and stderr of a running VM's command
@@ -31,11 +31,15 @@ pub async fn run(dirs: &Dirs, args: AttachArgs) -> Result<u8> {
     }
     let streams = Streams { stdin: !args.no_stdin, ..Streams::ALL };
     let attachment = args.attachment.with(dirs, streams, true)?;
-    let attached = monitor::attach(&found.record, attachment).await?;
+    let (End::Exited(code) | End::Left(code)) = attach(&found.record, attachment).await?;
+    Ok(code)
+}
+
+/// Takes streams of a VM that runs, to its end or until this command leaves.
+pub async fn attach(record: &Record, attachment: Attachment) -> Result<End> {
+    let attached = monitor::attach(record, attachment).await?;
     if attached.types() {
         terminal::check_input()?;
     }
-    match attached.run(|_| {}).await? {
-        End::Exited(code) | End::Left(code) => Ok(code),
-    }
+    attached.run(|_| {}).await
 }

@@ -3,9 +3,10 @@
 
 use clap::Args;
 
+use super::attach::attach;
 use super::{attachment, stop};
 use crate::error::{Failure, Result};
-use crate::monitor::{self, Attachment, End, Streams};
+use crate::monitor::{Attachment, End, Streams};
 use crate::pipeline::{self, Started};
 use crate::state::{Dirs, Found, VmStore};
 
@@ -41,7 +42,7 @@ pub async fn run(dirs: &Dirs, args: StartArgs) -> Result<u8> {
     let ended = match pipeline::start(&found, attachment.clone()).await? {
         Some(started) => started.to_the_end().await?,
         // It runs already.
-        None => monitor::attach(&found.record, attachment).await?.run(|_| {}).await?,
+        None => attach(&found.record, attachment).await?,
     };
     let (End::Exited(code) | End::Left(code)) = ended;
     Ok(code)

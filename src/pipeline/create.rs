@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Host, Timed};
@@ -22,6 +23,7 @@ const MAX_SHOWN: usize = 256 << 10;
 pub struct Created {
     pub claim: Claim,
     pub blueprint: Blueprint,
+    cidfile: Option<PathBuf>,
     /// Holds the collector off: from the record on, that pins the layers.
     _image: Image,
 }
@@ -40,17 +42,13 @@ pub async fn create(
         pull(dirs, &spec, progress).await?
     };
     let claim = vms.create(record(dirs, &spec, &image, host)?)?;
-    if let Err(failure) = write_cidfile(&spec, &claim) {
-        claim.remove()?;
-        return Err(failure);
-    }
     let layer = |layer: &LayerImage| LayerDisk {
         path: layer.path.clone(),
         implied_dirs: layer.implied_dirs.clone(),
     };
     let layers = image.layers.iter().map(layer).collect();
     let blueprint = Blueprint { spec: spec.vm, image: image.config.clone(), layers };
-    Ok(Created { claim, blueprint, _image: image })
+    Ok(Created { claim, blueprint, cidfile: spec.cidfile, _image: image })
 }
 
 impl Created {
@@ -58,10 +56,14 @@ impl Created {
     pub fn keep(&self) -> Result<()> {
         self.blueprint.write(self.claim.directory())
     }
+
+    /// The last thing, when nothing else can fail: the file is not taken back.
+    pub fn write_cidfile(&self) -> Result<()> {
+        self.cidfile.as_deref().map_or(Ok(()), |path| write_cidfile(path, &self.claim))
+    }
 }
 
-fn write_cidfile(spec: &RunSpec, claim: &Claim) -> Result<()> {
-    let Some(path) = &spec.cidfile else { return Ok(()) };
+fn write_cidfile(path: &Path, claim: &Claim) -> Result<()> {
     let written = File::options()
         .write(true)
         .create_new(true)

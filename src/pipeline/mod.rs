@@ -57,7 +57,10 @@ pub async fn run(
         true => Ok(()),
         false => made.keep(),
     };
-    match kept.and_then(|()| start::prepare(dirs, host, &made.blueprint, &made.claim)) {
+    let prepared = kept
+        .and_then(|()| start::prepare(dirs, host, &made.blueprint, &made.claim))
+        .and_then(|launch| made.write_cidfile().map(|()| launch));
+    match prepared {
         Ok(launch) => spawn(launch, made.claim, attachment).await,
         Err(failure) => {
             made.claim.remove()?;
@@ -71,7 +74,7 @@ pub async fn create(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> 
     let host = timed("preflight", || check(dirs, &spec.vm, Notices::Hidden))?;
     let mut made = create::create(dirs, spec, &host, progress).await?;
     made.claim.record.phase = Phase::Created;
-    match made.keep().and_then(|()| made.claim.save()) {
+    match made.keep().and_then(|()| made.claim.save()).and_then(|()| made.write_cidfile()) {
         Ok(()) => Ok(made.claim.record.id.clone()),
         Err(failure) => {
             made.claim.remove()?;

@@ -91,6 +91,13 @@ fn a_detached_vm_goes_on_by_itself() {
     home.mvm(["wait", "back"]).run().status(0).stdout("143\n");
     home.mvm(["logs", "back"]).run().status(0).stdout("out\n").guest_stderr("err\n");
     home.mvm(["rm", "back"]).run().status(0);
+    // Where no VM comes to be, the file is not there either.
+    let other = format!("{cidfile}2");
+    let template = home.path().join("data/uppers/ext4-2-70.img");
+    std::fs::create_dir_all(&template).expect("make a directory");
+    let diskless = ["run", "--cidfile", &other, "--disk", "70m", &busybox, "true"];
+    home.mvm(diskless).run().fails_with("make the VM's disk");
+    assert!(!std::path::Path::new(&other).exists());
     // A command that cannot start is no VM in the background.
     let failed = home.mvm(["run", "-d", "--rm", &busybox, "/nowhere"]).run();
     failed.status(127).stdout("");
