@@ -10,7 +10,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
-use libtest_mimic::{Arguments, Trial};
 use rustix::process::geteuid;
 use tempfile::TempDir;
 
@@ -19,14 +18,14 @@ use crate::start::{BOUND, FITTING, LIBKRUN, MISFIT, QEMU, UNCONFINED};
 
 #[path = "../support/skip.rs"]
 mod skip;
+#[path = "../support/trials.rs"]
+mod trials;
 
 /// Needs no entry in /etc/passwd.
 const ORDINARY: u32 = 1000;
 
-type Test = fn();
-
 pub fn run() -> ExitCode {
-    let tests: [(&'static str, Test); 6] = [
+    let tests: [(&'static str, trials::Test); 6] = [
         ("qemu_gives_root_nothing", || nothing_is_possible(QEMU, &root())),
         ("qemu_gives_an_ordinary_user_nothing", || nothing_is_possible(QEMU, &ordinary())),
         ("a_runner_gives_root_nothing", || nothing_is_possible(LIBKRUN, &root())),
@@ -34,17 +33,7 @@ pub fn run() -> ExitCode {
         ("a_runner_dies_of_what_no_vmm_does", a_runner_dies_of_what_no_vmm_does),
         ("without_namespaces_the_other_walls_stand", without_namespaces_the_other_walls_stand),
     ];
-    let trials = tests.map(|(name, test)| {
-        Trial::test(name, move || {
-            // A skip is counted under the thread's name.
-            let thread = std::thread::Builder::new().name(name.to_owned());
-            match thread.spawn(test).map_err(|e| e.to_string())?.join() {
-                Ok(()) => Ok(()),
-                Err(_) => Err("it panicked, see above".into()),
-            }
-        })
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+    trials::run(tests)
 }
 
 fn nothing_is_possible(backend: &str, user: &Result<u32, String>) {

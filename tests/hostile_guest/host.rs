@@ -6,23 +6,22 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Trial};
-
 use crate::guest::{
     DEAF, FLOOD, HALF, HUGE_NUMBERS, LENGTHS, LONG_ERROR, LONG_REFUSAL, STREAMS, VARIABLE,
 };
 use crate::need;
 use crate::support::{Home, Mvm, kernel, slower};
 
+#[path = "../support/trials.rs"]
+mod trials;
+
 /// Of a monitor, in a program that is built for debugging.
 const MAX_PEAK_KIB: u64 = 64 << 10;
 /// Of one stream's log and its older half, and of the other's.
 const MAX_LOGS: u64 = 48 << 20;
 
-type Test = fn();
-
 pub fn run() -> ExitCode {
-    let tests: [(&'static str, Test); 8] = [
+    let tests: [(&'static str, trials::Test); 8] = [
         ("numbers_of_any_size_are_taken", numbers_of_any_size_are_taken),
         ("words_are_cut_and_colourless", words_are_cut_and_colourless),
         ("false_lengths_end_the_channel", false_lengths_end_the_channel),
@@ -32,17 +31,7 @@ pub fn run() -> ExitCode {
         ("half_an_answer_is_given_up", half_an_answer_is_given_up),
         ("a_clock_that_jumps_confuses_nobody", a_clock_that_jumps_confuses_nobody),
     ];
-    let trials = tests.map(|(name, test)| {
-        Trial::test(name, move || {
-            // A skip is counted under the thread's name.
-            let thread = std::thread::Builder::new().name(name.to_owned());
-            match thread.spawn(test).map_err(|e| e.to_string())?.join() {
-                Ok(()) => Ok(()),
-                Err(_) => Err("it panicked, see above".into()),
-            }
-        })
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
+    trials::run(tests)
 }
 
 /// A home with a root file system to run, which nobody is going to mount.
