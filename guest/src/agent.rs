@@ -74,7 +74,8 @@ impl Service {
             mounts::seal_system()?;
         }
         let (reaper, streams) = (self.reaper.clone(), self.streams.clone());
-        let processes = Processes::new(reaper, streams, cgroup, config.hostname.clone());
+        let processes = Processes::new(reaper, streams, cgroup, config.hostname.clone())
+            .step(|| "open mvm-init")?;
         Ok(Machine { upper, processes })
     }
 

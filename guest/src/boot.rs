@@ -7,7 +7,6 @@ use std::fs;
 use futures::stream;
 use mvm_proto::hello::{HelloError, announce};
 use mvm_proto::{create_agent, mux};
-use rustix::process::{Pid, getpid};
 use thiserror::Error;
 use tokio::io::BufStream;
 use ttrpc::r#async::Server;
@@ -37,12 +36,8 @@ enum BootError {
     Serve(#[from] ttrpc::Error),
 }
 
-/// Runs the VM to its end. Outside of a VM it does nothing but say so.
-pub fn run() {
-    if getpid() != Pid::INIT {
-        complain("this program is the first process of an mvm guest");
-        std::process::exit(1);
-    }
+/// Runs the VM to its end, as its first process.
+pub fn run() -> ! {
     let started_ms = uptime_ms();
     power::restart_on_panic();
     if let Err(e) = serve(started_ms) {

@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -20,9 +20,15 @@ use crate::privileges::Privileges;
 /// Signals of Linux: 1 to this.
 pub const LAST_SIGNAL: i32 = 64;
 
+/// A file that is executed.
+pub enum Program {
+    Path(CString),
+    Open(OwnedFd),
+}
+
 /// Everything the child needs.
 pub struct Plan {
-    pub program: CString,
+    pub program: Program,
     pub arguments: CStrings,
     pub environment: CStrings,
     pub cwd: CString,
@@ -173,11 +179,18 @@ fn become_program(plan: &Plan) -> Result<std::convert::Infallible, (Step, Errno)
     Err((Step::Exec, exec(&plan.program, &plan.arguments, &plan.environment)))
 }
 
-fn exec(program: &CStr, arguments: &CStrings, environment: &CStrings) -> Errno {
+fn exec(program: &Program, arguments: &CStrings, environment: &CStrings) -> Errno {
+    let (directory, path, flags): (RawFd, &CStr, i32) = match program {
+        Program::Path(path) => (libc::AT_FDCWD, path, 0),
+        Program::Open(file) => (file.as_raw_fd(), c"", libc::AT_EMPTY_PATH),
+    };
     let (arguments, environment) = (arguments.pointers.as_ptr(), environment.pointers.as_ptr());
+    // By number: libc has no function for it everywhere.
     // SAFETY: a C string and two NULL-terminated arrays of C strings, all
     // alive: see CStrings.
-    unsafe { libc::execve(program.as_ptr(), arguments, environment) };
+    unsafe {
+        libc::syscall(libc::SYS_execveat, directory, path.as_ptr(), arguments, environment, flags)
+    };
     last_errno()
 }
 

@@ -15,6 +15,7 @@ pub mod device_rules;
 pub mod devices;
 pub mod environment;
 pub mod error;
+pub mod helpers;
 pub mod inherit;
 pub mod lookup;
 pub mod mounts;

@@ -14,7 +14,7 @@ use mvm_proto::{NoNewPrivileges, Process, StartFailureKind};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 
-use crate::child::{CStrings, Plan, Step};
+use crate::child::{CStrings, Plan, Program, Step};
 use crate::environment;
 use crate::error::text;
 use crate::lookup::{self, Refusal, gids};
@@ -42,7 +42,10 @@ pub fn command(request: &Process, hostname: &str) -> Result<Command, Refusal> {
     let environment = environment::complete(&request.env, &user.home, hostname, terminal);
     let cwd = working_directory(&request.cwd)?;
     let path = environment::get(&environment, b"PATH");
-    let program = lookup::as_user(&user, || lookup::program(&name, path, &cwd))??;
+    let program = match request.helper {
+        true => PathBuf::new(),
+        false => lookup::as_user(&user, || lookup::program(&name, path, &cwd))??,
+    };
     Ok(Command { user, environment, cwd, program, name })
 }
 
@@ -74,16 +77,21 @@ fn working_directory(path: &[u8]) -> Result<PathBuf, Refusal> {
     }
 }
 
-/// The plan for the child: the command with the rest of its request.
+/// The plan for the child: the command with the rest of its request. `itself`
+/// is the program of this process.
 pub fn complete(
     command: &Command,
     request: &Process,
     stdio: [OwnedFd; 3],
     cgroup: Option<OwnedFd>,
+    itself: &OwnedFd,
 ) -> io::Result<Plan> {
     let c_string = |path: &Path| CString::new(path.as_os_str().as_bytes());
     Ok(Plan {
-        program: c_string(&command.program)?,
+        program: match request.helper {
+            true => Program::Open(itself.try_clone()?),
+            false => Program::Path(c_string(&command.program)?),
+        },
         arguments: CStrings::new(request.args.iter().cloned())?,
         environment: CStrings::new(command.environment.iter().cloned())?,
         cwd: c_string(&command.cwd)?,

@@ -4,11 +4,12 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind, Terminal, capabilities};
-use rustix::fs::Uid;
+use rustix::fs::{Mode, OFlags, Uid};
 use rustix::process::{Pid, WaitStatus};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -41,6 +42,8 @@ pub struct Processes {
     streams: Streams,
     cgroup: Option<Workload>,
     hostname: String,
+    /// The program of this process, which helpers are.
+    itself: OwnedFd,
     table: Mutex<Table>,
 }
 
@@ -69,8 +72,10 @@ impl Processes {
         streams: Streams,
         cgroup: Option<Workload>,
         hostname: String,
-    ) -> Self {
-        Self { reaper, streams, cgroup, hostname, table: Mutex::default() }
+    ) -> io::Result<Self> {
+        let itself =
+            rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { reaper, streams, cgroup, hostname, itself, table: Mutex::default() })
     }
 
     /// An error is the host's mistake or ours; what the image or the command
@@ -200,7 +205,7 @@ impl Processes {
             // Few programs look for it.
             complain(format_args!("make /dev/console: {e}"));
         }
-        let mut plan = plan::complete(&command, request, ends, door)?;
+        let mut plan = plan::complete(&command, request, ends, door, &self.itself)?;
         if !self.cgroup.as_ref().is_some_and(Workload::may_make_devices) {
             plan.privileges.capabilities &= !capabilities::MKNOD;
         }

@@ -111,6 +111,7 @@ impl ExecArgs {
             streams: Streams { stdin: self.interactive && stays, stdout: stays, stderr: stays },
             terminal: self.tty.then(size),
             detach: self.detach,
+            helper: false,
         })
     }
 }

@@ -130,7 +130,7 @@ async fn order(record: &Record, order: &Order) -> Result<()> {
     Ok(())
 }
 
-async fn give(record: &Record, order: &Order) -> Result<Connection> {
+pub(super) async fn give(record: &Record, order: &Order) -> Result<Connection> {
     let mut connection = reach(record).await?;
     let written = wire::write_json(&mut connection, Kind::Order, order).await;
     written.map_err(|e| unreached(record, &e))?;

@@ -43,6 +43,8 @@ pub struct ExecRequest {
     pub terminal: Option<Size>,
     /// It goes on without its command.
     pub detach: bool,
+    /// It is mvm-init, and the first of `args` what that is to help with.
+    pub helper: bool,
 }
 
 /// The inside of a VM whose workload runs.
@@ -148,6 +150,11 @@ impl Exec {
         let mut process = self.inside.template.clone();
         process.id = self.session.process.clone();
         process.args = request.args;
+        process.helper = request.helper;
+        if request.helper {
+            // They are the workload's.
+            process.rlimits.clear();
+        }
         process.env.extend(request.env);
         if let Some(workdir) = request.workdir {
             process.cwd = workdir.into_bytes();

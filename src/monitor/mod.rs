@@ -10,6 +10,7 @@ mod door;
 mod exec;
 mod explain;
 mod follow;
+mod helper;
 mod launch;
 mod life;
 mod output;
@@ -24,6 +25,7 @@ pub use attached::{Attached, Attachment, End};
 pub use client::{attach, end_of, exec, order_signal, order_stop, spawn};
 pub use exec::ExecRequest;
 pub use follow::Follower;
+pub use helper::{Helper, HelperEnd, helper};
 pub use launch::{Launch, StopOrder};
 pub use wire::{Cost, Event, Streams};
 

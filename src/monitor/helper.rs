@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A helper in a running VM (mvm-init, executed beside the workload; see
+//! guest/src/helpers), as a command that talks with it has it.
+
+use std::sync::Arc;
+
+use tokio::io::{
+    AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, SimplexStream, WriteHalf,
+    duplex, simplex,
+};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::client::give;
+use super::exec::ExecRequest;
+use super::sending::{Frames, Sent, send_frames};
+use super::wire::{self, CHUNK, Event, Kind, Order, STDIN_WINDOW, Streams};
+use crate::error::{Failure, Result};
+use crate::state::Record;
+use crate::sys::Connection;
+
+/// Bytes that wait between this process's tasks, each way.
+const WAITING: usize = 4 * CHUNK;
+
+/// Bytes of stderr that are kept: the first ones.
+const MAX_WORDS: usize = 64 << 10;
+
+/// A helper that runs. It is hung up on when this value goes.
+pub struct Helper {
+    /// Its stdin, ended by `shutdown`. Both this and `stdout` are to be moved
+    /// along: one that is stuck may stop the other.
+    pub stdin: WriteHalf<SimplexStream>,
+    pub stdout: DuplexStream,
+    ended: oneshot::Receiver<Result<HelperEnd>>,
+    /// What moves its streams.
+    _moving: JoinSet<()>,
+}
+
+/// How a helper ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelperEnd {
+    pub code: u8,
+    /// What it said on stderr.
+    pub words: String,
+}
+
+impl ExecRequest {
+    /// A helper with these arguments, which is root with every right in the VM.
+    pub fn helper(name: &str, arguments: &[Vec<u8>]) -> Self {
+        let mut args = vec![name.into()];
+        args.extend_from_slice(arguments);
+        Self {
+            args,
+            env: Vec::new(),
+            workdir: Some("/".into()),
+            user: Some("0:0".into()),
+            privileged: true,
+            streams: Streams::ALL,
+            terminal: None,
+            detach: false,
+            helper: true,
+        }
+    }
+}
+
+/// Starts a helper in a VM that runs. That it could not start is told by `end`.
+pub async fn helper(record: &Record, request: ExecRequest) -> Result<Helper> {
+    let connection = give(record, &Order::Exec(request)).await?;
+    let (reader, writer) = tokio::io::split(connection);
+    let (frames, queue) = mpsc::channel(8);
+    let (input, stdin) = simplex(WAITING);
+    let (stdout, output) = duplex(WAITING);
+    let (ending, ended) = oneshot::channel();
+    let credit = Arc::new(Semaphore::new(STDIN_WINDOW));
+    let mut moving = JoinSet::new();
+    moving.spawn(send_frames(writer, queue));
+    moving.spawn(pass(input, frames, Arc::clone(&credit)));
+    moving.spawn(async move {
+        let _ = ending.send(receive(reader, output, &credit).await);
+    });
+    Ok(Helper { stdin, stdout, ended, _moving: moving })
+}
+
+impl Helper {
+    /// Ends its stdin and waits for its end; what it still writes to stdout is
+    /// dropped.
+    pub async fn end(self) -> Result<HelperEnd> {
+        let Self { mut stdin, mut stdout, ended, _moving } = self;
+        let _ = stdin.shutdown().await;
+        let dropping = async {
+            let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+        };
+        let (ended, ()) = tokio::join!(ended, dropping);
+        ended.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+fn gone() -> Failure {
+    Failure::new("the VM's monitor died, and the VM with it")
+}
+
+/// stdin, as far as there is credit for it.
+async fn pass(mut input: ReadHalf<SimplexStream>, frames: Frames, credit: Arc<Semaphore>) {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let count = input.read(&mut buffer).await.unwrap_or(0);
+        let Ok(permits) = credit.acquire_many(u32::try_from(count).unwrap_or(u32::MAX)).await
+        else {
+            return;
+        };
+        permits.forget();
+        let bytes = buffer.get(..count).unwrap_or_default().to_vec();
+        if frames.send(Sent::Frame(Kind::Stdin, bytes)).await.is_err() || count == 0 {
+            break;
+        }
+    }
+    // The connection is open until the helper has ended.
+    frames.closed().await;
+}
+
+async fn receive(
+    reader: ReadHalf<Connection>,
+    output: DuplexStream,
+    credit: &Semaphore,
+) -> Result<HelperEnd> {
+    let mut reader = BufReader::with_capacity(CHUNK, reader);
+    let mut output = Some(output);
+    let mut words = Vec::new();
+    while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
+        match kind {
+            Kind::Stdout => {
+                if let Some(pipe) = &mut output
+                    && pipe.write_all(&payload).await.is_err()
+                {
+                    output = None;
+                }
+            }
+            Kind::Stderr => {
+                let room = MAX_WORDS.saturating_sub(words.len());
+                words.extend_from_slice(payload.get(..room).unwrap_or(&payload));
+            }
+            Kind::Event => match wire::parse(&payload) {
+                Ok(Event::StdinCredit(bytes)) => credit.add_permits(bytes.min(STDIN_WINDOW)),
+                Ok(Event::Exited { code, .. }) => {
+                    let words = String::from_utf8_lossy(&words).trim_end().to_owned();
+                    return Ok(HelperEnd { code, words });
+                }
+                Ok(Event::Failed(failure)) => return Err(failure),
+                Ok(_) => {}
+                Err(_) => break,
+            },
+            _ => break,
+        }
+    }
+    Err(gone())
+}
