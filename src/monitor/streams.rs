@@ -22,6 +22,10 @@ use crate::terminal::Size;
 /// The workload's:
 pub const MAIN: u32 = 1;
 
+/// Bytes of output that are read at once, at first: most commands say little,
+/// and memory that is touched takes time.
+const FIRST_CHUNK: usize = 4 << 10;
+
 /// Sizes of a terminal on their way to the guest.
 const SIZES: usize = 64;
 
@@ -158,7 +162,7 @@ async fn move_output(
         _ => (1 << 1, logs::Stream::Stdout),
     };
     // The log's header stands in front of the bytes: both are one write.
-    let mut buffer = vec![0; logs::HEADER + CHUNK];
+    let mut buffer = vec![0; logs::HEADER + FIRST_CHUNK];
     loop {
         let count = tokio::select! {
             count = stream.read(&mut buffer[logs::HEADER..]) => count.unwrap_or(0),
@@ -174,6 +178,10 @@ async fn move_output(
         }
         let bytes = Arc::from(&frame[logs::HEADER..]);
         clients.output(&session.process, kind, bytes).await;
+        // Who fills it has more to say.
+        if count == buffer.len() - logs::HEADER && count < CHUNK {
+            buffer.resize(logs::HEADER + (count * 4).min(CHUNK), 0);
+        }
     }
 }
 
