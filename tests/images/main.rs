@@ -19,6 +19,7 @@ mod commands;
 mod damage;
 mod lists;
 mod ps;
+mod shells;
 mod storm;
 mod vms;
 
