@@ -17,6 +17,7 @@ mod support;
 
 mod commands;
 mod damage;
+mod json;
 mod lists;
 mod ps;
 mod shells;
