@@ -19,6 +19,7 @@ mod commands;
 mod damage;
 mod json;
 mod lists;
+mod people;
 mod ps;
 mod shells;
 mod storm;
