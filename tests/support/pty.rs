@@ -136,6 +136,7 @@ impl Terminal {
     }
 
     /// Waits for the command's end; this is all that it has shown.
+    #[allow(dead_code, reason = "not every test that shares it looks at all")]
     #[track_caller]
     pub fn end_text(&mut self) -> String {
         self.end();
