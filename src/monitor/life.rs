@@ -490,7 +490,7 @@ fn carry_out(order: Order, agent: &Agent, moving: &Moving) {
 
 /// A request failed: because the guest said so, or because the VM is going
 /// down, which explains more than a closed channel.
-async fn lost(
+pub(super) async fn lost(
     vm: &mut dyn VmHandle,
     error: AgentError,
     explain: fn(&VmEnd, &str) -> Failure,
@@ -505,7 +505,7 @@ async fn lost(
     }
 }
 
-fn explain_boot(end: &VmEnd, console: &str) -> Failure {
+pub(super) fn explain_boot(end: &VmEnd, console: &str) -> Failure {
     match end {
         VmEnd::Crashed(what) => explain::boot(what, console),
         VmEnd::Guest => explain::boot("the guest ended before it reported", console),

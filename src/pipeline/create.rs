@@ -136,6 +136,7 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, host: &Host) -> Result<Rec
         labels,
         unlogged: vm.log.is_none(),
         phase: Phase::Creating,
+        has_disk: false,
         started_ms: None,
         exit: None,
         dirs: dirs.clone(),

@@ -5,7 +5,10 @@
 
 mod create;
 mod start;
+mod visit;
 mod volumes;
+
+pub use visit::{Held, Visit, hold};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -86,7 +89,8 @@ pub async fn create(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> 
 /// Starts a VM that exists. `None` if it runs, or someone else is starting it.
 pub async fn start(found: &Found, mut attachment: Attachment) -> Result<Option<Started>> {
     let dirs = &found.record.dirs;
-    let Some(mut claim) = VmStore::new(dirs).claim(&found.record.id)? else { return Ok(None) };
+    let Held::Claimed(claim) = hold(found).await? else { return Ok(None) };
+    let mut claim = *claim;
     let blueprint = Blueprint::read(claim.directory())?.ok_or_else(|| {
         Failure::new(format!("VM {} cannot be started again", claim.record.name))
             .hint("it was made with --rm, or by an mvm that did not keep how")

@@ -36,6 +36,9 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unlogged: bool,
     pub phase: Phase,
+    /// It was never started, and has a disk all the same: files were copied to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_disk: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
