@@ -58,7 +58,7 @@ fuzz *args="900":
     scripts/setup build fuzz
     scripts/fuzz {{args}}
 
-# Write completions and man pages anew, from the command line's definition.
+# Write man pages anew, from the command line's definition.
 docs:
     MVM_BLESS=1 cargo test --locked --lib cli::generated
 

@@ -18,6 +18,7 @@ pub mod net;
 pub mod pipeline;
 pub mod preflight;
 pub mod rootfs;
+pub mod similar;
 pub mod spec;
 pub mod state;
 pub mod sys;

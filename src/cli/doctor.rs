@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::format::Format;
+use super::style::Tone;
 use crate::confine::{self, ConfineError, Report};
 use crate::error::{Failure, Result};
 use crate::hypervisor::{self, BackendName, MAX_VCPUS, Wish};
@@ -42,7 +43,8 @@ pub fn run(dirs: &Dirs, args: &DoctorArgs) -> Result<u8> {
         findings.push(confinement(confine::probe()));
     }
     let mut text = Vec::new();
-    render(&findings, args.format, &mut text).map_err(|e| Failure::cannot("write", e))?;
+    render(&findings, args.format, console::colors_enabled(), &mut text)
+        .map_err(|e| Failure::cannot("write", e))?;
     super::print(&String::from_utf8_lossy(&text))?;
     Ok(u8::from(!is_fit(&findings)))
 }
@@ -67,9 +69,14 @@ fn is_fit(findings: &[Finding]) -> bool {
 }
 
 /// Writes findings as text for people or as one JSON document.
-pub fn render(findings: &[Finding], format: Format, out: &mut impl Write) -> io::Result<()> {
+pub fn render(
+    findings: &[Finding],
+    format: Format,
+    coloured: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
     match format {
-        Format::Table => table(findings, out),
+        Format::Table => table(findings, coloured, out),
         Format::Json => {
             #[derive(Serialize)]
             struct Report<'a> {
@@ -83,16 +90,17 @@ pub fn render(findings: &[Finding], format: Format, out: &mut impl Write) -> io:
     }
 }
 
-fn table(findings: &[Finding], out: &mut impl Write) -> io::Result<()> {
+fn table(findings: &[Finding], coloured: bool, out: &mut impl Write) -> io::Result<()> {
     let width = findings.iter().map(|f| f.name.len()).max().unwrap_or(0);
     for finding in findings {
-        let status = match finding.status {
-            Status::Ok => "ok",
-            Status::Info => "info",
-            Status::Warn => "warn",
-            Status::Fail => "FAIL",
+        let (status, tone) = match finding.status {
+            Status::Ok => ("ok  ", Tone::Good),
+            Status::Info => ("info", Tone::Dim),
+            Status::Warn => ("warn", Tone::Doubtful),
+            Status::Fail => ("FAIL", Tone::Bad),
         };
-        writeln!(out, "{status:<4}  {:<width$}  {}", finding.name, finding.detail)?;
+        let status = if coloured { tone.paint(status) } else { status.to_owned() };
+        writeln!(out, "{status}  {:<width$}  {}", finding.name, finding.detail)?;
         if let Some(hint) = &finding.hint {
             writeln!(out, "{:<4}  {:<width$}  hint: {hint}", "", "")?;
         }
@@ -140,7 +148,7 @@ mod tests {
 
     fn rendered(findings: &[Finding], format: Format) -> String {
         let mut out = Vec::new();
-        render(findings, format, &mut out).unwrap();
+        render(findings, format, false, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -2,9 +2,11 @@
 //! How lists are shown: tables for people, JSON lines for programs.
 
 mod list;
+mod table;
 mod template;
 
 pub use list::{ListArgs, Output};
+pub use table::{table, table_for_people};
 pub use template::Template;
 
 use clap::ValueEnum;
@@ -19,24 +21,6 @@ pub enum Format {
     Table,
     /// One JSON object for each line
     Json,
-}
-
-/// Columns as wide as their widest cell, three spaces apart, as Docker's.
-pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let mut text = String::new();
-    let header: Vec<String> = header.iter().map(|h| (*h).to_owned()).collect();
-    for row in std::iter::once(&header).chain(rows) {
-        let line: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(line.join("   ").trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 pub fn json_lines<T: Serialize>(rows: &[T]) -> Result<String> {
@@ -133,12 +117,6 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tables_line_up() {
-        let rows = vec![vec!["a".into(), "long cell".into()], vec!["bbbb".into(), "c".into()]];
-        assert_eq!(table(&["X", "Y"], &rows), "X      Y\na      long cell\nbbbb   c\n");
-    }
 
     #[test]
     fn sizes_as_docker_shows_them() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Completions and man pages, made from the one definition of each flag. What
-//! is checked in under `completions/` and `man/` has to be what is made here;
-//! with `MVM_BLESS` set, as `just docs` sets it, it is written anew instead.
+//! Man pages, made from the one definition of each flag. What is checked in under
+//! `man/` has to be what is made here; with `MVM_BLESS` set, as `just docs` sets
+//! it, it is written anew instead. Completions ask mvm itself (`complete`).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,19 +9,10 @@ use std::fs;
 use std::path::Path;
 
 use clap::CommandFactory;
-use clap_complete::{Shell, generate_to};
 
-use super::Cli;
+use super::{Cli, complete};
 use crate::hypervisor::libkrun;
 use crate::monitor;
-
-const SHELLS: [Shell; 5] = [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh];
-
-fn write_completions(directory: &Path) {
-    for shell in SHELLS {
-        generate_to(shell, &mut Cli::command(), "mvm", directory).expect("write completions");
-    }
-}
 
 fn write_man_pages(directory: &Path) {
     clap_mangen::generate_to(Cli::command(), directory).expect("write man pages");
@@ -41,7 +32,7 @@ fn is_up_to_date(name: &str, write: impl Fn(&Path)) {
     write(made.path());
     let made = files(made.path());
     assert!(!made.is_empty());
-    for own in [libkrun::COMMAND, monitor::COMMAND] {
+    for own in [libkrun::COMMAND, monitor::COMMAND, complete::COMMAND] {
         assert!(!made.values().any(|text| text.contains(own)), "{own} is in {name}/");
     }
     if std::env::var_os("MVM_BLESS").is_some() {
@@ -59,11 +50,6 @@ fn is_up_to_date(name: &str, write: impl Fn(&Path)) {
         stale.is_empty(),
         "{name}/ is not what the command line is: run `just docs`: {stale:?}"
     );
-}
-
-#[test]
-fn completions_are_up_to_date() {
-    is_up_to_date("completions", write_completions);
 }
 
 #[test]

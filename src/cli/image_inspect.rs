@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::format::{self, ListArgs, Output, Template};
+use super::format::{self, ListArgs, Template};
 use crate::error::{Failure, Result};
 use crate::image::{Details, Store};
 use crate::state::Dirs;
@@ -140,7 +140,7 @@ struct Step {
 }
 
 pub fn history(dirs: &Dirs, args: &HistoryArgs) -> Result<u8> {
-    let output = Output::parse(&args.list.format)?;
+    let output = args.list.output()?;
     let details = Store::open(&dirs.data)?.details(&args.image)?;
     let steps = steps(&details, args.list.no_trunc);
     let text = if args.list.quiet {

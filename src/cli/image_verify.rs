@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
+use super::busy::Busy;
 use super::format::Format;
 use crate::collect;
 use crate::error::{Failure, Result};
@@ -32,7 +33,10 @@ pub fn run(dirs: &Dirs, args: &VerifyArgs) -> Result<u8> {
     // As in docker's own: "all" is everything, unless an image is called so.
     let all = args.images == ["all"] && store.resolve("all").is_err();
     let words = if all { &[][..] } else { &args.images };
-    let found = store.verify(words, args.repair)?;
+    let busy = Busy::with("reading images");
+    let found = store.verify(words, args.repair);
+    drop(busy);
+    let found = found?;
     if args.repair {
         repair(dirs, &store, &found)?;
     }

@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::filter::Filters;
-use super::format::{self, ListArgs, Output};
+use super::format::{self, ListArgs};
 use crate::error::Result;
 use crate::image::{ImageSummary, Store};
 use crate::state::Dirs;
@@ -60,7 +60,7 @@ struct Row {
 }
 
 pub fn run(dirs: &Dirs, args: ImagesArgs) -> Result<u8> {
-    let output = Output::parse(&args.list.format)?;
+    let output = args.list.output()?;
     let mut filters = Filters::parse(&args.filter)?;
     filters.add_reference(args.reference.as_deref())?;
     let store = Store::open(&dirs.data)?;

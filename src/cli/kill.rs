@@ -21,7 +21,7 @@ pub struct KillArgs {
 }
 
 pub async fn run(dirs: &Dirs, args: KillArgs) -> Result<u8> {
-    stop::each(dirs, &args.vms, async |_, found| kill(found, args.signal).await).await
+    stop::each(dirs, "signalling", &args.vms, async |_, found| kill(found, args.signal).await).await
 }
 
 async fn kill(found: &Found, signal: u32) -> Result<()> {

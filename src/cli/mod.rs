@@ -4,11 +4,16 @@
 mod attach;
 mod attachment;
 mod cp;
+mod busy;
+mod complete;
+mod completion;
+mod config;
 mod create;
 mod doctor;
 mod exec;
 mod filter;
 mod format;
+mod help;
 mod image;
 mod image_inspect;
 mod image_verify;
@@ -21,6 +26,7 @@ mod log_options;
 mod login;
 mod logout;
 mod logs;
+mod names;
 mod platform;
 mod prune;
 mod ps;
@@ -35,11 +41,13 @@ mod run;
 mod save;
 mod start;
 mod stop;
+mod style;
 mod system;
 mod system_check;
 mod system_df;
 mod tag;
 mod values;
+mod version;
 mod vm_document;
 mod volumes;
 mod wait;
@@ -61,10 +69,17 @@ use crate::error::{Failure, MVM_FAILED, Result};
 use crate::hypervisor::libkrun;
 use crate::monitor;
 use crate::state::Dirs;
+use style::Style;
 
 /// Run any OCI image as a microVM
 #[derive(Debug, Parser)]
-#[command(name = "mvm", version, max_term_width = MAX_WIDTH, infer_subcommands = false)]
+#[command(
+    name = "mvm",
+    version,
+    max_term_width = MAX_WIDTH,
+    infer_subcommands = false,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -82,6 +97,7 @@ struct Global {
 }
 
 type Parsed<T> = std::result::Result<T, clap::Error>;
+type Defaults = Vec<(&'static str, Vec<String>)>;
 type FromMatches = fn(&ArgMatches) -> Parsed<Command>;
 
 macro_rules! commands {
@@ -132,17 +148,30 @@ commands! {
     "inspect" => Inspect(inspect::InspectArgs),
     "rm" => Rm(rm::RmArgs),
     "doctor" => Doctor(doctor::DoctorArgs),
+    "config" => Config(config::ConfigArgs),
+    "completion" => Completion(completion::CompletionArgs),
+    "version" => Version(version::VersionArgs),
+    "help" => Help(help::HelpArgs),
+}
+
+/// Commands whose flags have defaults in `config.toml`.
+const CONFIGURED: [&str; 2] = ["run", "create"];
+
+/// The program with its own flags, and no command yet.
+fn with_globals() -> clap::Command {
+    let program = clap::Command::new("mvm").max_term_width(MAX_WIDTH);
+    Global::augment_args(program.disable_help_subcommand(true))
 }
 
 impl Cli {
     /// Parses what `Cli::parse_from` would, and defines only the command that
     /// comes first: to define them all takes longer than what a start does else.
-    fn of(words: &[OsString]) -> Parsed<Self> {
+    /// `defaults` are of flags, for the commands that have such.
+    fn of(words: &[OsString], defaults: Defaults) -> Parsed<Self> {
         let Some((command, from)) = words.get(1).and_then(|word| command(word)) else {
-            return Self::try_parse_from(words);
+            return Self::of_all(words, defaults);
         };
-        let program = clap::Command::new("mvm").max_term_width(MAX_WIDTH);
-        let mut program = Global::augment_args(program).subcommand(command);
+        let mut program = with_globals().subcommand(config::apply(command, defaults));
         let parse = |program: &mut clap::Command| {
             let matches = program.try_get_matches_from_mut(words)?;
             let global = Global::from_arg_matches(&matches)?;
@@ -150,6 +179,24 @@ impl Cli {
             Ok(Self { global, command: from(of_command.unwrap_or(&matches))? })
         };
         parse(&mut program).map_err(|error: clap::Error| error.format(&mut program))
+    }
+
+    fn of_all(words: &[OsString], defaults: Defaults) -> Parsed<Self> {
+        let mut program = names::program();
+        for name in CONFIGURED {
+            program = program.mut_subcommand(name, |c| config::apply(c, defaults.clone()));
+        }
+        let matches = program.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut program))
+    }
+}
+
+/// What `config.toml` says of the flags of the command that is asked for.
+fn defaults(words: &[OsString]) -> Result<Defaults> {
+    let asked = words.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    match asked.is_some_and(|word| CONFIGURED.iter().any(|name| word == name)) {
+        true => config::defaults(&Dirs::from_env()?),
+        false => Ok(Defaults::new()),
     }
 }
 
@@ -166,18 +213,28 @@ pub fn main() -> ExitCode {
         start_log(0);
         return monitor::main();
     }
-    let cli = match Cli::of(&words) {
+    if first == complete::COMMAND {
+        return complete::main(words.get(2..).unwrap_or_default());
+    }
+    let words = names::asking_for_help(names::canonical(words));
+    let defaults = match defaults(&words) {
+        Ok(defaults) => defaults,
+        Err(failure) => return failed(&failure),
+    };
+    let cli = match Cli::of(&words, defaults) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &words),
     };
     start_log(cli.global.verbose);
     match dispatch(cli.command) {
         Ok(status) => ExitCode::from(status),
-        Err(failure) => {
-            report(&failure);
-            ExitCode::from(failure.status)
-        }
+        Err(failure) => failed(&failure),
     }
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    report(failure);
+    ExitCode::from(failure.status)
 }
 
 fn dispatch(command: Command) -> Result<u8> {
@@ -213,6 +270,10 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
         Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),
         Command::Doctor(args) => plain(doctor::run(&dirs, &args)),
+        Command::Config(args) => plain(config::run(&dirs, &args)),
+        Command::Completion(args) => plain(completion::run(&args)),
+        Command::Version(args) => plain(version::run(&dirs, &args)),
+        Command::Help(args) => plain(help::run(&args)),
     }
 }
 
@@ -229,8 +290,16 @@ fn on_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// Help goes to stdout and is no failure; a usage error is mvm's failure.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
+    if error.kind() == UsageError::InvalidSubcommand
+        && let Some(name) = help::unknown_name(error, words)
+    {
+        return failed(&names::unknown(&name));
+    }
     let _ = error.print();
+    if let Some(hint) = config::blame(error) {
+        say(Style::Hint, &hint);
+    }
     match error.kind() {
         UsageError::DisplayHelp | UsageError::DisplayVersion => ExitCode::SUCCESS,
         _ => ExitCode::from(MVM_FAILED),
@@ -239,11 +308,15 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 /// `error:` what and why, `hint:` what to do.
 fn report(failure: &Failure) {
-    let mut stderr = io::stderr().lock();
-    let _ = writeln!(stderr, "error: {}", failure.message);
+    say(Style::Error, &failure.message);
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(stderr, "hint: {hint}");
+        say(Style::Hint, hint);
     }
+}
+
+/// A line on stderr behind its kind.
+fn say(style: Style, text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{} {text}", style.word());
 }
 
 /// Writes to stdout. A reader that went away ends the output, not in an error.
@@ -295,7 +368,8 @@ mod tests {
                     Ok(cli) => format!("{cli:?}"),
                     Err(error) => error.render().to_string(),
                 };
-                assert_eq!(said(Cli::of(&words)), said(Cli::try_parse_from(&words)), "{line:?}");
+                let one = said(Cli::of(&words, Defaults::new()));
+                assert_eq!(one, said(Cli::try_parse_from(&words)), "{line:?}");
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
+use super::busy::Busy;
 use super::filter::Filters;
 use super::format;
 use crate::collect::{self, Images, RunDirs, Vms};
@@ -54,8 +55,11 @@ pub fn image(dirs: &Dirs, args: &ImagePruneArgs) -> Result<u8> {
     if !args.common.force && !confirm(&warning)? {
         return total(0);
     }
-    let freed = prune_images(dirs, all, filters)?;
-    total(freed)
+    let busy = Busy::with("removing images");
+    let removed = prune_images(dirs, all, filters)?;
+    drop(busy);
+    removed.print()?;
+    total(removed.bytes)
 }
 
 pub fn system(dirs: &Dirs, args: &SystemPruneArgs) -> Result<u8> {
@@ -74,14 +78,18 @@ pub fn system(dirs: &Dirs, args: &SystemPruneArgs) -> Result<u8> {
     let until = filters
         .until()
         .and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+    let busy = Busy::with("removing VMs and images");
     let chosen = |vm: &Found| filters.fit(&vm.record.labels);
     let vms = collect::run(&Vms { dirs, until, chosen: &chosen })?;
     collect::run(&RunDirs(dirs))?;
+    let images = prune_images(dirs, args.all, filters);
+    drop(busy);
     if !vms.names.is_empty() {
         super::print(&format!("Deleted VMs:\n{}\n\n", vms.names.join("\n")))?;
     }
-    let images = prune_images(dirs, args.all, filters)?;
-    total(vms.bytes + images)
+    let images = images?;
+    images.print()?;
+    total(vms.bytes + images.bytes)
 }
 
 fn which(all: bool) -> &'static str {
@@ -91,8 +99,22 @@ fn which(all: bool) -> &'static str {
     }
 }
 
-/// Removes the images, lists them, and gives the bytes freed.
-fn prune_images(dirs: &Dirs, all: bool, filters: Filters) -> Result<u64> {
+/// What went, and how many bytes it took.
+struct Gone {
+    lines: Vec<String>,
+    bytes: u64,
+}
+
+impl Gone {
+    fn print(&self) -> Result<()> {
+        match self.lines.is_empty() {
+            true => Ok(()),
+            false => super::print(&format!("Deleted Images:\n{}\n\n", self.lines.join("\n"))),
+        }
+    }
+}
+
+fn prune_images(dirs: &Dirs, all: bool, filters: Filters) -> Result<Gone> {
     let store = Store::open(&dirs.data)?;
     let listed = filters.ignoring_dangling().apply(&store, store.images()?)?;
     let picked: HashSet<_> =
@@ -108,10 +130,7 @@ fn prune_images(dirs: &Dirs, all: bool, filters: Filters) -> Result<u64> {
         removed.untagged.iter().map(|name| format!("untagged: {name}")).collect();
     let deleted = removed.images.iter().map(ToString::to_string).chain(freed.names);
     lines.extend(deleted.map(|id| format!("deleted: {id}")));
-    if !lines.is_empty() {
-        super::print(&format!("Deleted Images:\n{}\n\n", lines.join("\n")))?;
-    }
-    Ok(freed.bytes)
+    Ok(Gone { lines, bytes: freed.bytes })
 }
 
 fn total(bytes: u64) -> Result<u8> {

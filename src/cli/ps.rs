@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde::Serialize;
 
-use super::format::{self, ListArgs, Output};
+use super::format::{self, ListArgs};
 use super::ps_filter::{self, Filters};
 use crate::error::Result;
 use crate::image::allocated_bytes;
@@ -77,7 +77,7 @@ struct Row {
 }
 
 pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
-    let output = Output::parse(&args.list.format)?;
+    let output = args.list.output()?;
     let found = pick(dirs, &args)?;
     let (quiet, no_trunc) = (args.list.quiet, args.list.no_trunc);
     let sized = args.size || args.list.format.contains(".Size");
@@ -130,9 +130,11 @@ fn pick(dirs: &Dirs, args: &PsArgs) -> Result<Vec<Found>> {
     let filters = Filters::parse(&args.filter)?;
     // As with Docker, zero and less are no limit.
     let last = if args.latest { 1 } else { usize::try_from(args.last).unwrap_or(0) };
-    let mut found = filters.apply(dirs, VmStore::new(dirs).list()?)?;
     let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
     let all = args.all || last > 0 || filters.wants_all();
+    let store = VmStore::new(dirs);
+    let there = if all { store.list_shown()? } else { store.list_up()? };
+    let mut found = filters.apply(dirs, there)?;
     found.retain(|vm| all || up(vm));
     found.reverse();
     if last > 0 {
@@ -172,7 +174,7 @@ pub fn state(vm: &Found) -> &'static str {
 }
 
 /// Docker's words where it has them.
-fn status(vm: &Found) -> String {
+pub fn status(vm: &Found) -> String {
     match (vm.phase(), &vm.record.exit) {
         (Phase::Running, _) => {
             let since = vm.record.started_ms.unwrap_or(vm.record.created_ms);

@@ -16,7 +16,8 @@ pub struct RestartArgs {
 }
 
 pub async fn run(dirs: &Dirs, args: RestartArgs) -> Result<u8> {
-    stop::each(dirs, &args.stop.vms, async |vms, found| restart(vms, found, &args.stop).await).await
+    let work = async |vms: &VmStore, found: &Found| restart(vms, found, &args.stop).await;
+    stop::each(dirs, "restarting", &args.stop.vms, work).await
 }
 
 async fn restart(vms: &VmStore, found: &Found, how: &StopArgs) -> Result<()> {

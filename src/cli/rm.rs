@@ -30,7 +30,7 @@ pub async fn run(dirs: &Dirs, args: RmArgs) -> Result<u8> {
         store.remove(found)
     };
     if !args.force {
-        return stop::each(dirs, &args.vms, work).await;
+        return stop::each(dirs, "removing", &args.vms, work).await;
     }
     // As with Docker: what is not there need not be removed.
     let store = VmStore::new(dirs);
@@ -40,5 +40,5 @@ pub async fn run(dirs: &Dirs, args: RmArgs) -> Result<u8> {
         super::report(&failure);
     }
     let there: Vec<String> = there.into_iter().cloned().collect();
-    stop::each(dirs, &there, work).await
+    stop::each(dirs, "removing", &there, work).await
 }

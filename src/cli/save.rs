@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::busy::Busy;
 use super::platform;
 use crate::error::{Failure, Result};
 use crate::image::{SaveFormat, Saved, Store};
@@ -51,6 +52,7 @@ pub fn run(dirs: &Dirs, args: &SaveArgs) -> Result<u8> {
         Some(FormatArg::OciArchive) => SaveFormat::Oci,
         Some(FormatArg::DockerArchive) => SaveFormat::Docker,
     };
+    let _busy = Busy::with(format!("saving {}", args.images.join(" ")));
     let save = |out: &mut dyn Write| {
         let mut out = BufWriter::with_capacity(BUFFER, out);
         store.save(&images, format, &mut out)

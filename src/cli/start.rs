@@ -29,7 +29,8 @@ pub struct StartArgs {
 
 pub async fn run(dirs: &Dirs, args: StartArgs) -> Result<u8> {
     if !args.attach && !args.interactive {
-        return stop::each(dirs, &args.vms, async |_, found| background(found).await).await;
+        return stop::each(dirs, "starting", &args.vms, async |_, found| background(found).await)
+            .await;
     }
     let [word] = &args.vms[..] else {
         return Err(Failure::new("only one VM can be attached to")

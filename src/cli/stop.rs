@@ -3,6 +3,7 @@
 
 use clap::Args;
 
+use super::busy::Busy;
 use super::values;
 use crate::error::Result;
 use crate::monitor;
@@ -27,7 +28,8 @@ pub struct StopArgs {
 }
 
 pub async fn run(dirs: &Dirs, args: StopArgs) -> Result<u8> {
-    each(dirs, &args.vms, async |_, found| stop(found, args.signal, args.timeout).await).await
+    let work = async |_: &VmStore, found: &Found| stop(found, args.signal, args.timeout).await;
+    each(dirs, "stopping", &args.vms, work).await
 }
 
 /// Stops one VM; one that does not run is stopped already.
@@ -42,10 +44,11 @@ pub async fn stop(found: &Found, signal: Option<u32>, timeout: Option<StopTimeou
     }
 }
 
-/// Does something for each VM named, prints what was named as it is done, and
-/// goes on after a failure. 1 if one failed.
+/// Does something (`doing`) for each VM named, prints what was named as it is
+/// done, and goes on after a failure. 1 if one failed.
 pub async fn each(
     dirs: &Dirs,
+    doing: &str,
     words: &[String],
     work: impl AsyncFn(&VmStore, &Found) -> Result<()>,
 ) -> Result<u8> {
@@ -53,7 +56,12 @@ pub async fn each(
     let mut status = 0;
     for resolved in store.resolve(words) {
         let outcome = match resolved {
-            Ok((word, found)) => work(&store, &found).await.map(|()| word),
+            Ok((word, found)) => {
+                let busy = Busy::with(format!("{doing} {}", found.record.name));
+                let done = work(&store, &found).await;
+                drop(busy);
+                done.map(|()| word)
+            }
             Err(failure) => Err(failure),
         };
         match outcome {

@@ -4,6 +4,7 @@
 use clap::Args;
 use serde::Serialize;
 
+use super::busy::Busy;
 use super::format::{self, Format};
 use super::image_verify;
 use crate::error::Result;
@@ -33,7 +34,10 @@ struct Checked {
 }
 
 pub fn run(dirs: &Dirs, args: &CheckArgs) -> Result<u8> {
-    let checked = check(dirs)?;
+    let busy = Busy::with("checking what is stored");
+    let checked = check(dirs);
+    drop(busy);
+    let checked = checked?;
     super::print(&match args.format {
         Format::Json => format::json_lines(std::slice::from_ref(&checked))?,
         Format::Table => report(&checked),

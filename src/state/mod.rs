@@ -4,6 +4,7 @@
 
 mod dirs;
 mod file;
+mod list;
 mod names;
 mod pins;
 mod record;

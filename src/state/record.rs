@@ -48,12 +48,49 @@ pub struct Record {
     /// For people; liveness is the lock's word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor_pid: Option<u32>,
-    /// Fields of a later version survive a rewrite.
-    #[serde(flatten)]
+    /// Fields of a later version survive a rewrite. Who only shows a record has
+    /// none of them: to look for them takes longer than the rest.
+    #[serde(flatten, skip_deserializing)]
     pub other: Map<String, Value>,
 }
 
+/// The fields above.
+const FIELDS: [&str; 18] = [
+    "schema",
+    "id",
+    "name",
+    "created_ms",
+    "image",
+    "command",
+    "backend",
+    "vcpus",
+    "memory_mib",
+    "network",
+    "auto_remove",
+    "labels",
+    "unlogged",
+    "phase",
+    "started_ms",
+    "exit",
+    "dirs",
+    "monitor_pid",
+];
+
 impl Record {
+    /// All that `text` says, fields of a later version too.
+    pub(super) fn whole(text: &[u8]) -> serde_json::Result<Self> {
+        let mut record = Self::shown(text)?;
+        let fields: Map<String, Value> = serde_json::from_slice(text)?;
+        let other = |(name, _): &(String, Value)| !FIELDS.contains(&name.as_str());
+        record.other = fields.into_iter().filter(other).collect();
+        Ok(record)
+    }
+
+    /// What this version knows of it: never to be written again.
+    pub(super) fn shown(text: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(text)
+    }
+
     /// A VM that goes with its end need not outlive the host's.
     pub fn durability(&self) -> Durability {
         match self.auto_remove {
@@ -124,4 +161,34 @@ pub struct ExitRecord {
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vms::tests;
+    use super::*;
+
+    #[test]
+    fn every_field_is_known_and_others_survive() {
+        let home = tempfile::tempdir().unwrap();
+        let mut record = tests::record(&Dirs::under(home.path()), "web");
+        record.labels.insert("a".into(), "b".into());
+        record.unlogged = true;
+        record.started_ms = Some(1);
+        record.monitor_pid = Some(2);
+        record.exit = Some(ExitRecord {
+            code: 0,
+            signal: None,
+            oom_killed: false,
+            finished_ms: 1,
+            error: None,
+        });
+        let fields = serde_json::to_value(&record).unwrap();
+        let fields: Vec<&str> = fields.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields, FIELDS);
+        record.other.insert("later".into(), Value::Null);
+        let text = serde_json::to_vec(&record).unwrap();
+        assert_eq!(Record::whole(&text).unwrap(), record);
+        assert!(Record::shown(&text).unwrap().other.is_empty());
+    }
 }

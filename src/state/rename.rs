@@ -56,9 +56,9 @@ impl VmStore {
         }
     }
 
-    /// Takes away what stands for none of `all` VMs, or for one that has another
-    /// name.
-    pub(super) fn sweep_names(&self, all: &[Found]) {
+    /// Takes away those of the directory's `entries` that stand for none of `all`
+    /// VMs, or for one that has another name.
+    pub(super) fn sweep_names(&self, all: &[Found], entries: &HashSet<String>) {
         let names: HashSet<&str> = all.iter().map(|vm| vm.record.name.as_str()).collect();
         let ids: HashSet<&str> = all.iter().map(|vm| vm.record.id.as_str()).collect();
         let known = |entry: &str| match entry.strip_prefix('.') {
@@ -75,15 +75,13 @@ impl VmStore {
                 None => false,
             },
         };
-        let Ok(entries) = fs::read_dir(self.names()) else { return };
-        let entries = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let strangers: Vec<String> = entries.filter(|entry| !known(entry)).collect();
+        let strangers: Vec<&String> = entries.iter().filter(|entry| !known(entry)).collect();
         if strangers.is_empty() {
             return;
         }
         // Whoever takes a name holds this until the VM has it.
         let Ok(_commit) = self.commit_lock() else { return };
-        for name in strangers.iter().filter(|name| stale(name)) {
+        for name in strangers.into_iter().filter(|name| stale(name)) {
             let _ = fs::remove_file(self.names().join(name));
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,12 +16,14 @@ use super::{
     Dirs, Durability, Phase, Record, SCHEMA, make_private_dir, random_name, replace_file_with,
 };
 use crate::error::{Failure, Result};
-use crate::sys;
+use crate::{similar, sys};
 
 const RECORD: &str = "vm.json";
 const LOCK: &str = "lock";
 /// A record is a few KiB; more is not ours.
 const MAX_RECORD: u64 = 64 << 20;
+/// What most take.
+const USUAL_RECORD: usize = 4096;
 /// Shortest ID prefix that names a VM.
 const MIN_PREFIX: usize = 3;
 
@@ -122,31 +124,6 @@ impl VmStore {
         Ok(None)
     }
 
-    /// Every VM, oldest first. Leftovers of killed processes are taken away.
-    pub fn list(&self) -> Result<Vec<Found>> {
-        let mut all = Vec::new();
-        for id in self.ids()? {
-            match self.read(&id) {
-                Ok(found) if self.is_garbage(&found) => {
-                    let _ = self.remove_files(&id, Some(&found.record));
-                }
-                Ok(found) => {
-                    if found.phase() == Phase::Dead {
-                        self.tidy(&found);
-                    }
-                    all.push(found);
-                }
-                Err(_) if !self.has_record(&id) => self.sweep_recordless(&id),
-                Err(error) => tracing::warn!(vm = %id, "{error}"),
-            }
-        }
-        self.sweep_names(&all);
-        all.sort_by(|a, b| {
-            (a.record.created_ms, &a.record.id).cmp(&(b.record.created_ms, &b.record.id))
-        });
-        Ok(all)
-    }
-
     /// Finds VMs by exact ID, name, or unique ID prefix; duplicates dropped,
     /// order kept. One result, with its word, for each that repeats no earlier VM.
     pub fn resolve(&self, words: &[String]) -> Vec<Result<(String, Found)>> {
@@ -176,7 +153,9 @@ impl VmStore {
 
     pub fn find(&self, word: &str) -> Result<Found> {
         self.look_up(word)?.ok_or_else(|| {
-            Failure::new(format!("no such VM: {word}")).hint("mvm ps -a lists the VMs there are")
+            let near = similar::did_you_mean(word, self.known_names());
+            Failure::new(format!("no such VM: {word}"))
+                .hint(near.unwrap_or_else(|| "mvm ps -a lists the VMs there are".into()))
         })
     }
 
@@ -265,13 +244,13 @@ impl VmStore {
         let directory = self.dirs.vm(id);
         let record = read_record(&self.dirs, id)?;
         if record.id != id {
-            return Err(Failure::new(format!("the record in {} names another VM", id)));
+            return Err(other_vm(id));
         }
         Ok(Found { record, alive: is_locked(&directory) })
     }
 
     /// Made half and given up, or asked to vanish and its monitor died.
-    fn is_garbage(&self, found: &Found) -> bool {
+    pub(super) fn is_garbage(&self, found: &Found) -> bool {
         !found.alive
             && match found.record.phase {
                 Phase::Creating => true,
@@ -282,7 +261,7 @@ impl VmStore {
 
     /// The record goes last but one and the name before it: whatever is left
     /// by a kill in between is garbage to the next `list`.
-    fn remove_files(&self, id: &str, record: Option<&Record>) -> Result<()> {
+    pub(super) fn remove_files(&self, id: &str, record: Option<&Record>) -> Result<()> {
         let failed = |e: io::Error| Failure::cannot(format!("remove VM {id}"), e);
         if let Some(record) = record {
             self.forget_names(id, &record.name);
@@ -294,7 +273,7 @@ impl VmStore {
     }
 
     /// Takes away the sockets of a dead VM, unless someone starts it just now.
-    fn tidy(&self, dead: &Found) {
+    pub(super) fn tidy(&self, dead: &Found) {
         let sockets = dead.record.dirs.vm_runtime(&dead.record.id);
         if sockets.exists()
             && let Ok(lock) = open_present_lock(&self.dirs.vm(&dead.record.id))
@@ -305,7 +284,7 @@ impl VmStore {
     }
 
     /// A directory with no record: its maker was killed, unless it is at it.
-    fn sweep_recordless(&self, id: &str) {
+    pub(super) fn sweep_recordless(&self, id: &str) {
         if let Ok(_commit) = self.commit_lock()
             && !is_locked(&self.dirs.vm(id))
             && !self.has_record(id)
@@ -315,7 +294,7 @@ impl VmStore {
     }
 
     /// An empty record is what a power cut may leave of one that was not synced.
-    fn has_record(&self, id: &str) -> bool {
+    pub(super) fn has_record(&self, id: &str) -> bool {
         fs::metadata(self.dirs.vm(id).join(RECORD)).is_ok_and(|record| record.len() > 0)
     }
 
@@ -429,7 +408,7 @@ fn take(lock: &File) -> bool {
 }
 
 /// Whether a process holds the VM's lock.
-fn is_locked(directory: &Path) -> bool {
+pub(super) fn is_locked(directory: &Path) -> bool {
     let Ok(lock) = File::open(directory.join(LOCK)) else { return false };
     matches!(FileExt::try_lock_shared(&lock), Err(TryLockError::WouldBlock))
 }
@@ -441,20 +420,39 @@ pub(super) fn read_small(path: &Path) -> Option<String> {
 }
 
 fn read_record(dirs: &Dirs, id: &str) -> Result<Record> {
-    let path = &dirs.vm(id).join(RECORD);
-    let failed = |why: String| Failure::cannot(format!("read {}", path.display()), why);
-    let length = fs::metadata(path).map_err(|e| failed(e.to_string()))?.len();
-    if length > MAX_RECORD {
-        return Err(failed(format!("{length} bytes are too many for a record")));
-    }
-    let text = fs::read(path).map_err(|e| failed(e.to_string()))?;
-    let mut record: Record = serde_json::from_slice(&text).map_err(|e| failed(e.to_string()))?;
-    if record.schema > SCHEMA {
-        return Err(failed(format!("it is of schema {}, of a newer mvm", record.schema))
-            .hint("use that mvm, or remove the VM with it"));
-    }
+    let path = dirs.vm(id).join(RECORD);
+    let mut record = check_schema(&path, Record::whole(&read_record_text(&path)?))?;
     record.name = renamed(dirs, id).unwrap_or(record.name);
     Ok(record)
+}
+
+/// The bytes of a record.
+pub(super) fn read_record_text(path: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(USUAL_RECORD);
+    let read = File::open(path).and_then(|f| f.take(MAX_RECORD + 1).read_to_end(&mut text));
+    let length = read.map_err(|e| unreadable(path, e))?;
+    if length as u64 > MAX_RECORD {
+        return Err(unreadable(path, format!("more than {MAX_RECORD} bytes are no record")));
+    }
+    Ok(text)
+}
+
+/// A record that this version can use.
+pub(super) fn check_schema(path: &Path, parsed: serde_json::Result<Record>) -> Result<Record> {
+    let record = parsed.map_err(|e| unreadable(path, e))?;
+    if record.schema > SCHEMA {
+        let why = format!("it is of schema {}, of a newer mvm", record.schema);
+        return Err(unreadable(path, why).hint("use that mvm, or remove the VM with it"));
+    }
+    Ok(record)
+}
+
+fn unreadable(path: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::cannot(format!("read {}", path.display()), why)
+}
+
+pub(super) fn other_vm(id: &str) -> Failure {
+    Failure::new(format!("the record in {id} names another VM"))
 }
 
 pub(super) fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

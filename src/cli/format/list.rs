@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::template::Template;
-use super::{json_lines, table};
+use super::{json_lines, table, table_for_people};
 use crate::error::Result;
 
 /// Flags of `images` and `ps`.
@@ -24,9 +24,21 @@ pub struct ListArgs {
     pub format: String,
 }
 
+impl ListArgs {
+    /// How rows are to be printed.
+    pub fn output(&self) -> Result<Output> {
+        Ok(match Output::parse(&self.format)? {
+            Output::Table if self.no_trunc => Output::Whole,
+            output => output,
+        })
+    }
+}
+
 /// How rows are printed.
 pub enum Output {
+    /// Cut to what a terminal has room for.
     Table,
+    Whole,
     Json,
     Lines(Template),
     /// A table with the columns of the template.
@@ -60,7 +72,10 @@ impl Output {
         };
         let titles = || named(heads.iter().map(|(_, title)| (*title).to_owned()).collect());
         match self {
-            Self::Table => Ok(table(header, &rows.iter().map(cells).collect::<Vec<_>>())),
+            Self::Table => {
+                Ok(table_for_people(header, &rows.iter().map(cells).collect::<Vec<_>>()))
+            }
+            Self::Whole => Ok(table(header, &rows.iter().map(cells).collect::<Vec<_>>())),
             Self::Json => json_lines(&rows.iter().map(object).collect::<Vec<_>>()),
             Self::Lines(template) => {
                 // A field that is none is an error even if there are no rows.
