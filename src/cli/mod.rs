@@ -3,11 +3,11 @@
 
 mod attach;
 mod attachment;
-mod cp;
 mod busy;
 mod complete;
 mod completion;
 mod config;
+mod cp;
 mod create;
 mod doctor;
 mod exec;
@@ -18,6 +18,7 @@ mod image;
 mod image_inspect;
 mod image_verify;
 mod images;
+mod inject;
 mod inspect;
 mod kill;
 mod limits;

@@ -2,14 +2,18 @@
 //! Files that a VM is made with (`--inject`): read when it is made, kept beside its record,
 //! for its owner only, and put on its disk before its workload's first start.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use mvm_files::archive::Writer;
+use mvm_files::helper::{IN, Incoming};
 use mvm_files::{As, Notes};
+use tokio::io::AsyncWriteExt;
 
-use super::{failure, say};
+use super::{Request, failure, judge, pipe, say};
 use crate::error::{Failure, Result};
+use crate::monitor::Helper;
 use crate::sys;
 
 /// In the VM's directory, until it is on its disk.
@@ -50,4 +54,27 @@ pub fn write(asked: &[Inject], directory: &Path) -> Result<()> {
     file.sync_all().map_err(failed)?;
     say(notes.lines());
     Ok(())
+}
+
+/// Asks for what `write` packed, below the root and before the workload.
+pub fn request() -> Request {
+    let incoming = Incoming { place: b"/".into(), owners: true, each: true, hook: true };
+    Request { name: IN, arguments: incoming.arguments() }
+}
+
+/// Passes it on to the helper, and forgets it when that has it on the VM's disk.
+pub async fn put(mut helper: Helper, tar: &Path) -> Result<()> {
+    let failed = |e: std::io::Error| Failure::cannot(format!("read {}", tar.display()), e);
+    let mut file = File::open(tar).map_err(failed)?;
+    let mut buffer = vec![0; pipe::PIECE];
+    loop {
+        let count = file.read(&mut buffer).map_err(failed)?;
+        // Who takes no more says why at its end.
+        let piece = buffer.get(..count).unwrap_or_default();
+        if count == 0 || helper.stdin.write_all(piece).await.is_err() {
+            break;
+        }
+    }
+    judge(&helper.end().await?)?;
+    fs::remove_file(tar).map_err(|e| Failure::cannot(format!("remove {}", tar.display()), e))
 }

@@ -19,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Failure, Result};
 use crate::monitor::{Helper, HelperEnd};
 
-pub use inject::{FILE as INJECTED, Inject, write as write_injected};
+pub use inject::{
+    FILE as INJECTED, Inject, put as put_injected, request as request_injected,
+    write as write_injected,
+};
 
 /// This host's side of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]

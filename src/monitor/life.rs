@@ -19,7 +19,7 @@ use super::exec::Inside;
 use super::session::{Input, Session};
 use super::streams::{MAIN, Moving, Streams};
 use super::wire::{Cost, Event, Order, SIGKILL, Streams as Wanted};
-use super::{Launch, explain};
+use super::{Launch, explain, visit};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
@@ -197,6 +197,10 @@ impl Monitor {
         agent: &Agent,
         streams: Streams,
     ) -> Result<Exit> {
+        if let Some(tar) = self.launch.inject.take() {
+            let injecting = async { Ok(visit::inject(agent, &tar).await) };
+            self.during(vm, injecting, explain_crash).await??;
+        }
         let starting = Instant::now();
         let template = self.launch.process.clone();
         let moving = self.start(vm, agent, streams).await?;

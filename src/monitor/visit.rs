@@ -3,7 +3,7 @@
 //! a word in its record. The process that visits holds the VM's lock, and when it dies the
 //! VMM dies with it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mvm_proto::{NoNewPrivileges, Process, capabilities, started};
@@ -16,6 +16,7 @@ use super::helper::{Helper, HelperEnd, MAX_WORDS, WAITING};
 use super::life::{explain_boot, lost, not_started};
 use super::{ExecRequest, Launch};
 use crate::agent::{Agent, AgentError};
+use crate::copy;
 use crate::error::{Failure, Result};
 use crate::hypervisor::VmHandle;
 use crate::state::{make_private_dir, now_ms};
@@ -54,7 +55,14 @@ impl Visit {
         let starting = launch.backend.backend().start(launch.vm.clone()).await;
         let mut vm =
             starting.map_err(|e| Failure::cannot("start the VM", &e).maybe_hint(e.hint()))?;
-        match boot(&mut *vm, &mut launch).await {
+        let inside = async {
+            let agent = boot(&mut *vm, &mut launch).await?;
+            if let Some(tar) = &launch.inject {
+                inject(&agent, tar).await?;
+            }
+            Ok(agent)
+        };
+        match inside.await {
             Ok(agent) => Ok(Self { vm, agent, _sockets }),
             Err(failure) => {
                 vm.stop(Duration::ZERO).await;
@@ -99,6 +107,13 @@ async fn boot(vm: &mut dyn VmHandle, launch: &mut Launch) -> Result<Agent> {
         Ok(agent) => Ok(agent),
         Err(error) => Err(lost(vm, error, explain_boot).await),
     }
+}
+
+/// Puts files on the VM's disk before its workload; they are not needed again.
+pub async fn inject(agent: &Agent, tar: &Path) -> Result<()> {
+    let request = copy::request_injected();
+    let helper = start(agent, ExecRequest::helper(request.name, &request.arguments)).await?;
+    copy::put_injected(helper, tar).await
 }
 
 /// Starts a helper over the channel that this process has.

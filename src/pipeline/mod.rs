@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::copy::INJECTED;
 use crate::error::{Failure, Result};
 use crate::hypervisor::{self, Choice, MAX_VCPUS, Wish};
 use crate::image::Progress;
@@ -64,7 +65,10 @@ pub async fn run(
         .and_then(|()| start::prepare(dirs, host, &made.blueprint, &made.claim))
         .and_then(|launch| made.write_cidfile().map(|()| launch));
     match prepared {
-        Ok(launch) => spawn(launch, made.claim, attachment).await,
+        Ok(mut launch) => {
+            launch.inject = made.injects.then(|| made.claim.directory().join(INJECTED));
+            spawn(launch, made.claim, attachment).await
+        }
         Err(failure) => {
             made.claim.remove()?;
             Err(failure)
@@ -100,10 +104,16 @@ pub async fn start(found: &Found, mut attachment: Attachment) -> Result<Option<S
     attachment.sig_proxy &= !blueprint.spec.tty;
     let host = timed("preflight", || check(dirs, &blueprint.spec, Notices::Shown))?;
     claim.record.backend = host.backend.backend().name().into();
-    let launch = start::prepare(dirs, host, &blueprint, &claim)?;
+    let mut launch = start::prepare(dirs, host, &blueprint, &claim)?;
+    launch.inject = injected(&claim);
     claim.record.phase = Phase::Starting;
     claim.save()?;
     spawn(launch, claim, attachment).await.map(Some)
+}
+
+/// Files that a VM was made with and that are not on its disk yet.
+fn injected(claim: &Claim) -> Option<PathBuf> {
+    Some(claim.directory().join(INJECTED)).filter(|path| path.exists())
 }
 
 async fn spawn(

@@ -75,6 +75,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
             grace_ms: spec.stop_timeout.unwrap_or_default().millis(),
         },
         init,
+        inject: None,
         process: spec.process(image)?,
     })
 }

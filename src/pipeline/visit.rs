@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Notices, check, start};
+use super::{Notices, check, injected, start};
 use crate::error::{Failure, Result};
 use crate::monitor::{self, ExecRequest, Helper};
 use crate::spec::{Blueprint, Network};
@@ -59,7 +59,8 @@ impl Visit {
         })?;
         blueprint.spec.network = Network::None;
         let host = check(&dirs, &blueprint.spec, Notices::Hidden)?;
-        let launch = start::prepare(&dirs, host, &blueprint, &claim)?;
+        let mut launch = start::prepare(&dirs, host, &blueprint, &claim)?;
+        launch.inject = injected(&claim);
         if claim.record.phase == Phase::Created && !claim.record.has_disk {
             // Or its first start would take another one.
             claim.record.has_disk = true;

@@ -55,7 +55,7 @@ pub struct Record {
 }
 
 /// The fields above.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "schema",
     "id",
     "name",
@@ -70,6 +70,7 @@ const FIELDS: [&str; 18] = [
     "labels",
     "unlogged",
     "phase",
+    "has_disk",
     "started_ms",
     "exit",
     "dirs",
@@ -174,6 +175,7 @@ mod tests {
         let mut record = tests::record(&Dirs::under(home.path()), "web");
         record.labels.insert("a".into(), "b".into());
         record.unlogged = true;
+        record.has_disk = true;
         record.started_ms = Some(1);
         record.monitor_pid = Some(2);
         record.exit = Some(ExitRecord {
