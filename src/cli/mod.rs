@@ -7,6 +7,7 @@ mod busy;
 mod complete;
 mod completion;
 mod config;
+mod cp;
 mod create;
 mod doctor;
 mod exec;
@@ -17,6 +18,7 @@ mod image;
 mod image_inspect;
 mod image_verify;
 mod images;
+mod inject;
 mod inspect;
 mod kill;
 mod limits;
@@ -130,6 +132,7 @@ commands! {
     "start" => Start(start::StartArgs),
     "restart" => Restart(restart::RestartArgs),
     "exec" => Exec(exec::ExecArgs),
+    "cp" => Cp(cp::CpArgs),
     "pull" => Pull(pull::PullArgs),
     "push" => Push(push::PushArgs),
     "login" => Login(login::LoginArgs),
@@ -253,6 +256,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Start(args) => plain(on_runtime(start::run(&dirs, args))),
         Command::Restart(args) => plain(on_runtime(restart::run(&dirs, args))),
         Command::Exec(args) => on_runtime(exec::run(&dirs, args)),
+        Command::Cp(args) => plain(on_runtime(cp::run(&dirs, args))),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),

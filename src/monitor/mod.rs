@@ -17,6 +17,7 @@ mod output;
 mod sending;
 mod session;
 mod streams;
+mod visit;
 mod wire;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ pub use exec::ExecRequest;
 pub use follow::Follower;
 pub use helper::{Helper, HelperEnd, helper};
 pub use launch::{Launch, StopOrder};
+pub use visit::Visit;
 pub use wire::{Cost, Event, Streams};
 
 use crate::error::{Failure, Result};
