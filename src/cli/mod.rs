@@ -161,8 +161,12 @@ pub fn main() -> ExitCode {
         return libkrun::runner();
     }
     if first == monitor::COMMAND {
-        start_log(0);
-        return monitor::main();
+        return as_monitor();
+    }
+    if first == "run"
+        && let Some(code) = monitor::prepare(as_monitor)
+    {
+        return code;
     }
     let cli = match Cli::of(&words) {
         Ok(cli) => cli,
@@ -176,6 +180,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.status)
         }
     }
+}
+
+fn as_monitor() -> ExitCode {
+    start_log(0);
+    monitor::main()
 }
 
 fn dispatch(command: Command) -> Result<u8> {
