@@ -219,8 +219,12 @@ pub fn main() -> ExitCode {
         return libkrun::runner();
     }
     if first == monitor::COMMAND {
-        start_log(0);
-        return monitor::main();
+        return as_monitor();
+    }
+    if first == "run"
+        && let Some(code) = monitor::prepare(as_monitor)
+    {
+        return code;
     }
     if first == complete::COMMAND {
         return complete::main(words.get(2..).unwrap_or_default());
@@ -244,6 +248,9 @@ pub fn main() -> ExitCode {
 fn failed(failure: &Failure) -> ExitCode {
     report(failure);
     ExitCode::from(failure.status)
+fn as_monitor() -> ExitCode {
+    start_log(0);
+    monitor::main()
 }
 
 fn dispatch(command: Command) -> Result<u8> {
