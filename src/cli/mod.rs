@@ -248,6 +248,8 @@ pub fn main() -> ExitCode {
 fn failed(failure: &Failure) -> ExitCode {
     report(failure);
     ExitCode::from(failure.status)
+}
+
 fn as_monitor() -> ExitCode {
     start_log(0);
     monitor::main()
