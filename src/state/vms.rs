@@ -171,7 +171,12 @@ impl VmStore {
             self.by_prefix(word)?
         };
         let Some(id) = id else { return Ok(None) };
-        let found = self.read(&id)?;
+        let found = match self.read(&id) {
+            Ok(found) => found,
+            // It was removed since it was found.
+            Err(_) if !self.record_path(&id).exists() => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if self.is_garbage(&found) {
             let _ = self.remove_files(&id, Some(&found.record));
             return Ok(None);
