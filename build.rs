@@ -15,9 +15,11 @@ use sha2::{Digest, Sha256};
 const INIT_PATH: &str = "MVM_INIT_PATH";
 
 /// What the initramfs is made from; not the guest's tests.
-const INPUTS: [&str; 9] = [
+const INPUTS: [&str; 11] = [
     "Cargo.lock",
     "Cargo.toml",
+    "files/Cargo.toml",
+    "files/src",
     "guest/Cargo.toml",
     "guest/initramfs.rs",
     "guest/src",

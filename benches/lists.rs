@@ -120,6 +120,7 @@ fn record(dirs: &Dirs, number: usize) -> Outcome<Record> {
             ("org.opencontainers.image.version".into(), "1.2.3".into()),
         ]),
         unlogged: false,
+        has_disk: false,
         phase: Phase::Creating,
         started_ms: Some(now_ms()),
         exit: None,

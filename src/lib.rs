@@ -6,6 +6,7 @@ pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod confine;
+pub mod copy;
 pub mod error;
 pub mod hypervisor;
 pub mod image;

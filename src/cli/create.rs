@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::limits::{self, LimitArgs};
 use super::log_options::LogArgs;
 use super::volumes::VolumeArgs;
-use super::{platform, values};
+use super::{inject, platform, values};
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{self, PullPolicy, Source};
@@ -54,6 +54,10 @@ pub struct CreateArgs {
     env: Vec<OsString>,
     #[command(flatten)]
     volumes: VolumeArgs,
+    /// Put a file or directory of this host into the VM before its first start,
+    /// root's unless it is said otherwise
+    #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]")]
+    inject: Vec<OsString>,
     /// Working directory in the VM
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -198,6 +202,7 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
         cidfile: args.cidfile,
         auto_remove: args.rm,
         labels: args.limits.labels()?,
+        inject: inject::all(&args.inject)?,
         vm: VmSpec {
             arguments,
             entrypoint: args.entrypoint.map(|word| sys::os_bytes(&word)),

@@ -7,6 +7,7 @@ mod busy;
 mod complete;
 mod completion;
 mod config;
+mod cp;
 mod create;
 mod doctor;
 mod exec;
@@ -17,6 +18,7 @@ mod image;
 mod image_inspect;
 mod image_verify;
 mod images;
+mod inject;
 mod inspect;
 mod kill;
 mod limits;
@@ -130,6 +132,7 @@ commands! {
     "start" => Start(start::StartArgs),
     "restart" => Restart(restart::RestartArgs),
     "exec" => Exec(exec::ExecArgs),
+    "cp" => Cp(cp::CpArgs),
     "pull" => Pull(pull::PullArgs),
     "push" => Push(push::PushArgs),
     "login" => Login(login::LoginArgs),
@@ -216,8 +219,12 @@ pub fn main() -> ExitCode {
         return libkrun::runner();
     }
     if first == monitor::COMMAND {
-        start_log(0);
-        return monitor::main();
+        return as_monitor();
+    }
+    if first == "run"
+        && let Some(code) = monitor::prepare(as_monitor)
+    {
+        return code;
     }
     if first == complete::COMMAND {
         return complete::main(words.get(2..).unwrap_or_default());
@@ -243,6 +250,11 @@ fn failed(failure: &Failure) -> ExitCode {
     ExitCode::from(failure.status)
 }
 
+fn as_monitor() -> ExitCode {
+    start_log(0);
+    monitor::main()
+}
+
 fn dispatch(command: Command) -> Result<u8> {
     let dirs = Dirs::from_env()?;
     // What is not about a workload fails as Docker's client does, with 1.
@@ -253,6 +265,7 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Start(args) => plain(on_runtime(start::run(&dirs, args))),
         Command::Restart(args) => plain(on_runtime(restart::run(&dirs, args))),
         Command::Exec(args) => on_runtime(exec::run(&dirs, args)),
+        Command::Cp(args) => plain(on_runtime(cp::run(&dirs, args))),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),

@@ -20,10 +20,14 @@ use crate::state::Record;
 use crate::sys::Connection;
 
 /// Bytes that wait between this process's tasks, each way.
-const WAITING: usize = 4 * CHUNK;
+pub(super) const WAITING: usize = 4 * CHUNK;
 
 /// Bytes of stderr that are kept: the first ones.
-const MAX_WORDS: usize = 64 << 10;
+pub(super) const MAX_WORDS: usize = 64 << 10;
+
+/// Lines of them that are shown, and characters of each.
+const MAX_LINES: usize = 50;
+const MAX_LINE: usize = 1000;
 
 /// A helper that runs. It is hung up on when this value goes.
 pub struct Helper {
@@ -31,9 +35,9 @@ pub struct Helper {
     /// along: one that is stuck may stop the other.
     pub stdin: WriteHalf<SimplexStream>,
     pub stdout: DuplexStream,
-    ended: oneshot::Receiver<Result<HelperEnd>>,
+    pub(super) ended: oneshot::Receiver<Result<HelperEnd>>,
     /// What moves its streams.
-    _moving: JoinSet<()>,
+    pub(super) moving: JoinSet<()>,
 }
 
 /// How a helper ended.
@@ -42,6 +46,14 @@ pub struct HelperEnd {
     pub code: u8,
     /// What it said on stderr.
     pub words: String,
+}
+
+impl HelperEnd {
+    /// Its lines, fit for a terminal.
+    pub fn lines(&self) -> Vec<String> {
+        let fit = |line: &str| line.chars().filter(|c| !c.is_control()).take(MAX_LINE).collect();
+        self.words.lines().take(MAX_LINES).map(fit).collect()
+    }
 }
 
 impl ExecRequest {
@@ -78,14 +90,32 @@ pub async fn helper(record: &Record, request: ExecRequest) -> Result<Helper> {
     moving.spawn(async move {
         let _ = ending.send(receive(reader, output, &credit).await);
     });
-    Ok(Helper { stdin, stdout, ended, _moving: moving })
+    Ok(Helper { stdin, stdout, ended, moving })
 }
 
 impl Helper {
+    /// Its streams, and its end, which holds it: when that goes, it is hung up on. Until it is
+    /// awaited, what comes on stdout has to be taken.
+    pub fn split(
+        self,
+    ) -> (
+        WriteHalf<SimplexStream>,
+        DuplexStream,
+        impl Future<Output = Result<HelperEnd>> + Send + 'static,
+    ) {
+        let Self { stdin, stdout, ended, moving } = self;
+        let ending = async move {
+            let ended = ended.await.unwrap_or_else(|_| Err(gone()));
+            drop(moving);
+            ended
+        };
+        (stdin, stdout, ending)
+    }
+
     /// Ends its stdin and waits for its end; what it still writes to stdout is
     /// dropped.
     pub async fn end(self) -> Result<HelperEnd> {
-        let Self { mut stdin, mut stdout, ended, _moving } = self;
+        let Self { mut stdin, mut stdout, ended, moving: _moving } = self;
         let _ = stdin.shutdown().await;
         let dropping = async {
             let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;

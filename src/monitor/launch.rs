@@ -46,9 +46,14 @@ pub struct Launch {
     pub stdin_once: bool,
     /// What the command that launches it takes.
     pub attached: Streams,
+    /// It wants to hear what the run cost.
+    pub tell_cost: bool,
     /// How much of the output is kept; nothing, if there are none.
     pub log: Option<logs::Limits>,
     pub stop: StopOrder,
+    /// A tar of files that the workload is to find, removed when they are on its disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inject: Option<PathBuf>,
     #[serde(skip)]
     pub init: InitConfig,
     #[serde(skip)]

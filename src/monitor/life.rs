@@ -19,7 +19,7 @@ use super::exec::Inside;
 use super::session::{Input, Session};
 use super::streams::{MAIN, Moving, Streams};
 use super::wire::{Cost, Event, Order, SIGKILL, Streams as Wanted};
-use super::{Launch, explain};
+use super::{Launch, explain, visit};
 use crate::agent::{Agent, AgentError};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
@@ -197,6 +197,10 @@ impl Monitor {
         agent: &Agent,
         streams: Streams,
     ) -> Result<Exit> {
+        if let Some(tar) = self.launch.inject.take() {
+            let injecting = async { Ok(visit::inject(agent, &tar).await) };
+            self.during(vm, injecting, explain_crash).await??;
+        }
         let starting = Instant::now();
         let template = self.launch.process.clone();
         let moving = self.start(vm, agent, streams).await?;
@@ -409,8 +413,11 @@ impl Monitor {
             Ok(exit) => Event::Exited { code: code(&exit), oom_killed: exit.oom_killed },
             Err(failure) => Event::Failed(failure),
         };
-        cost.monitor_cpu_micros = sys::cpu_micros();
-        last.extend([Event::Cost(cost), event]);
+        if launch.tell_cost {
+            cost.monitor_cpu_micros = sys::cpu_micros();
+            last.push(Event::Cost(cost));
+        }
+        last.push(event);
         clients.finish(&last).await;
         if let Some(ending) = ending {
             let _ = ending.await;
@@ -490,7 +497,7 @@ fn carry_out(order: Order, agent: &Agent, moving: &Moving) {
 
 /// A request failed: because the guest said so, or because the VM is going
 /// down, which explains more than a closed channel.
-async fn lost(
+pub(super) async fn lost(
     vm: &mut dyn VmHandle,
     error: AgentError,
     explain: fn(&VmEnd, &str) -> Failure,
@@ -505,7 +512,7 @@ async fn lost(
     }
 }
 
-fn explain_boot(end: &VmEnd, console: &str) -> Failure {
+pub(super) fn explain_boot(end: &VmEnd, console: &str) -> Failure {
     match end {
         VmEnd::Crashed(what) => explain::boot(what, console),
         VmEnd::Guest => explain::boot("the guest ended before it reported", console),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::{Host, Timed};
 use crate::config::Config;
+use crate::copy;
 use crate::error::{Failure, Result};
 use crate::hypervisor::LayerDisk;
 use crate::image::{
@@ -23,6 +24,8 @@ const MAX_SHOWN: usize = 256 << 10;
 pub struct Created {
     pub claim: Claim,
     pub blueprint: Blueprint,
+    /// It was given files that are not on its disk yet.
+    pub injects: bool,
     cidfile: Option<PathBuf>,
     /// Holds the collector off: from the record on, that pins the layers.
     _image: Image,
@@ -42,13 +45,18 @@ pub async fn create(
         pull(dirs, &spec, progress).await?
     };
     let claim = vms.create(record(dirs, &spec, &image, host)?)?;
+    if let Err(failure) = copy::write_injected(&spec.inject, claim.directory()) {
+        claim.remove()?;
+        return Err(failure);
+    }
     let layer = |layer: &LayerImage| LayerDisk {
         path: layer.path.clone(),
         implied_dirs: layer.implied_dirs.clone(),
     };
     let layers = image.layers.iter().map(layer).collect();
     let blueprint = Blueprint { spec: spec.vm, image: image.config.clone(), layers };
-    Ok(Created { claim, blueprint, cidfile: spec.cidfile, _image: image })
+    let injects = !spec.inject.is_empty();
+    Ok(Created { claim, blueprint, injects, cidfile: spec.cidfile, _image: image })
 }
 
 impl Created {
@@ -136,6 +144,7 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, host: &Host) -> Result<Rec
         labels,
         unlogged: vm.log.is_none(),
         phase: Phase::Creating,
+        has_disk: false,
         started_ms: None,
         exit: None,
         dirs: dirs.clone(),

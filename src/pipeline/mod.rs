@@ -5,12 +5,16 @@
 
 mod create;
 mod start;
+mod visit;
 mod volumes;
+
+pub use visit::{Held, Visit, hold};
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::copy::INJECTED;
 use crate::error::{Failure, Result};
 use crate::hypervisor::{self, Choice, MAX_VCPUS, Wish};
 use crate::image::Progress;
@@ -61,7 +65,10 @@ pub async fn run(
         .and_then(|()| start::prepare(dirs, host, &made.blueprint, &made.claim))
         .and_then(|launch| made.write_cidfile().map(|()| launch));
     match prepared {
-        Ok(launch) => spawn(launch, made.claim, attachment).await,
+        Ok(mut launch) => {
+            launch.inject = made.injects.then(|| made.claim.directory().join(INJECTED));
+            spawn(launch, made.claim, attachment).await
+        }
         Err(failure) => {
             made.claim.remove()?;
             Err(failure)
@@ -86,7 +93,8 @@ pub async fn create(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> 
 /// Starts a VM that exists. `None` if it runs, or someone else is starting it.
 pub async fn start(found: &Found, mut attachment: Attachment) -> Result<Option<Started>> {
     let dirs = &found.record.dirs;
-    let Some(mut claim) = VmStore::new(dirs).claim(&found.record.id)? else { return Ok(None) };
+    let Held::Claimed(claim) = hold(found).await? else { return Ok(None) };
+    let mut claim = *claim;
     let blueprint = Blueprint::read(claim.directory())?.ok_or_else(|| {
         Failure::new(format!("VM {} cannot be started again", claim.record.name))
             .hint("it was made with --rm, or by an mvm that did not keep how")
@@ -96,10 +104,16 @@ pub async fn start(found: &Found, mut attachment: Attachment) -> Result<Option<S
     attachment.sig_proxy &= !blueprint.spec.tty;
     let host = timed("preflight", || check(dirs, &blueprint.spec, Notices::Shown))?;
     claim.record.backend = host.backend.backend().name().into();
-    let launch = start::prepare(dirs, host, &blueprint, &claim)?;
+    let mut launch = start::prepare(dirs, host, &blueprint, &claim)?;
+    launch.inject = injected(&claim);
     claim.record.phase = Phase::Starting;
     claim.save()?;
     spawn(launch, claim, attachment).await.map(Some)
+}
+
+/// Files that a VM was made with and that are not on its disk yet.
+fn injected(claim: &Claim) -> Option<PathBuf> {
+    Some(claim.directory().join(INJECTED)).filter(|path| path.exists())
 }
 
 async fn spawn(
@@ -112,6 +126,7 @@ async fn spawn(
     {
         *size = terminal::size().map(Into::into).unwrap_or_default();
     }
+    launch.tell_cost = tracing::enabled!(tracing::Level::INFO);
     let record = &claim.record;
     let place = || (claim.directory().to_owned(), VmStore::new(&record.dirs));
     let vanishing = record.auto_remove.then(place);

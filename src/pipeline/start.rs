@@ -69,12 +69,14 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         stdin: spec.stdin,
         stdin_once: spec.stdin_once,
         attached: Streams::default(),
+        tell_cost: false,
         log: spec.log,
         stop: StopOrder {
             signal: spec.stop_signal(image),
             grace_ms: spec.stop_timeout.unwrap_or_default().millis(),
         },
         init,
+        inject: None,
         process: spec.process(image)?,
     })
 }
@@ -90,7 +92,8 @@ fn make_rootfs(
     let directory = claim.directory();
     let upper = directory.join("upper.img");
     let failed = |e| Failure::cannot("make the VM's disk", e);
-    if matches!(claim.record.phase, Phase::Creating | Phase::Created) {
+    let first = matches!(claim.record.phase, Phase::Creating | Phase::Created);
+    if first && !claim.record.has_disk {
         match std::fs::remove_file(&upper) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
             _ => {}

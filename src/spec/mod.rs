@@ -15,6 +15,7 @@ use std::time::Duration;
 use mvm_proto::{MessageField, Process, Terminal};
 use serde::{Deserialize, Serialize};
 
+use crate::copy::Inject;
 use crate::error::{CANNOT_INVOKE, Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{ImageConfig, Platform, PullPolicy, Source};
@@ -46,6 +47,8 @@ pub struct RunSpec {
     pub auto_remove: bool,
     /// The VM's own labels; the image's come under them.
     pub labels: BTreeMap<String, String>,
+    /// Files that it is made with.
+    pub inject: Vec<Inject>,
     pub vm: VmSpec,
 }
 
@@ -217,6 +220,7 @@ pub mod tests {
             cidfile: None,
             auto_remove: false,
             labels: BTreeMap::new(),
+            inject: Vec::new(),
             vm: vm(),
         }
     }

@@ -36,6 +36,9 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unlogged: bool,
     pub phase: Phase,
+    /// It was never started, and has a disk all the same: files were copied to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_disk: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +55,7 @@ pub struct Record {
 }
 
 /// The fields above.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "schema",
     "id",
     "name",
@@ -67,6 +70,7 @@ const FIELDS: [&str; 18] = [
     "labels",
     "unlogged",
     "phase",
+    "has_disk",
     "started_ms",
     "exit",
     "dirs",
@@ -171,6 +175,7 @@ mod tests {
         let mut record = tests::record(&Dirs::under(home.path()), "web");
         record.labels.insert("a".into(), "b".into());
         record.unlogged = true;
+        record.has_disk = true;
         record.started_ms = Some(1);
         record.monitor_pid = Some(2);
         record.exit = Some(ExitRecord {

@@ -521,6 +521,7 @@ pub(super) mod tests {
             labels: Default::default(),
             unlogged: false,
             phase: Phase::Creating,
+            has_disk: false,
             started_ms: None,
             exit: None,
             dirs: dirs.clone(),

@@ -271,6 +271,8 @@ pub fn inherit_and_die_with_us(command: &mut tokio::process::Command, kept: &[Ow
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         Ok(())
     };
+    // ^C on a terminal is for us, who end it in order.
+    command.process_group(0);
     // SAFETY: the closure makes system calls only and allocates nothing, which
     // is what may be done between fork and exec.
     unsafe { command.pre_exec(before_exec) };

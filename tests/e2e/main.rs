@@ -13,6 +13,7 @@ mod support;
 
 mod attach;
 mod backend;
+mod cp;
 mod crash;
 mod disk;
 mod docker;

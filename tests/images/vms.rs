@@ -32,6 +32,7 @@ pub fn vm(lab: &Lab, name: &str, image: &str) -> Claim {
         auto_remove: false,
         labels: Default::default(),
         unlogged: false,
+        has_disk: false,
         phase: Phase::Running,
         started_ms: None,
         exit: None,

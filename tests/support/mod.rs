@@ -17,7 +17,7 @@ mod slower;
 pub use account::Account;
 pub use backend::is_libkrun;
 pub use fixture::{Fixtures, initramfs, kernel, tiny_kernel};
-pub use home::Home;
+pub use home::{Home, Process};
 pub use mvm::{Mvm, Output, Running};
 pub use pty::Terminal;
 pub use random::Random;

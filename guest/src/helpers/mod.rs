@@ -3,6 +3,8 @@
 //! its limits: helpers, started by the host with `Process.helper`, need nothing
 //! of the image, and may block, crash and be killed like any process.
 
+mod files;
+
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
@@ -11,7 +13,8 @@ use crate::error::complain;
 /// Gets what follows its name, and is to say on stderr what went wrong.
 type Helper = fn(Vec<OsString>) -> ExitCode;
 
-const HELPERS: [(&str, Helper); 0] = [];
+const HELPERS: [(&str, Helper); 2] =
+    [(mvm_files::helper::OUT, files::out), (mvm_files::helper::IN, files::into)];
 
 /// Runs the helper that this process was started as.
 pub fn run() -> ExitCode {

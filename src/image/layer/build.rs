@@ -6,7 +6,6 @@ use std::io::Read;
 
 use super::Limits;
 use super::data::Data;
-use super::entry::{Entries, Entry, Kind};
 use super::error::{LayerError, Name};
 use super::format::{self, INODE};
 use super::image::fits_inline;
@@ -18,6 +17,7 @@ use super::tree::{
     S_IFIFO, S_IFLNK, S_IFREG, Tree,
 };
 use super::xattr::{Refusal, Xattrs};
+use mvm_files::archive::{Entries, Entry, Kind};
 
 /// Longest target of a symlink, as Linux has it.
 const MAX_TARGET: usize = 4095;

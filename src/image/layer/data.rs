@@ -3,11 +3,11 @@
 
 use std::io::Read;
 
-use super::entry::{Entries, Entry};
 use super::error::{LayerError, Name};
 use super::format::BLOCK;
 use super::sink::Sink;
-use super::sparse::{ChunkPlan, Runs, SparseMap};
+use super::sparse::{ChunkPlan, Runs};
+use mvm_files::archive::{Entries, Entry, SparseMap};
 
 /// Cap of the pieces of all sparse files together (12 bytes each).
 const MAX_RUNS: usize = 1 << 20;
@@ -102,7 +102,7 @@ impl<'a> Data<'a> {
             let data = tar.data()?;
             let take = n.min(data.len() as u64) as usize;
             if take == 0 {
-                return Err(tar.truncated());
+                return Err(tar.truncated().into());
             }
             self.sink.write(&data[..take])?;
             tar.consume(take);

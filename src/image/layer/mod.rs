@@ -7,20 +7,15 @@
 mod build;
 mod data;
 mod dirs;
-mod entry;
 mod error;
 mod format;
-mod header;
 mod image;
 mod index;
 mod path;
-mod pax;
 mod read;
 mod resolve;
 mod sink;
-mod source;
 mod sparse;
-mod sparse_read;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -29,9 +24,10 @@ mod xattr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-pub(super) use entry::{Entries, Kind};
 pub use error::{LayerError, Name};
 pub use read::{Node, Reader};
+
+use mvm_files::archive::Entries;
 
 use build::Builder;
 use format::{BLOCK, Super};

@@ -1,57 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Sparse files: which parts of a file a tar holds, and how an image keeps the rest as holes.
+//! Sparse files: how an image keeps what a tar holds no data for as holes.
+
+use mvm_files::archive::{Extent, SparseMap};
 
 use super::format::BLOCK;
-
-/// A piece of a sparse file that the tar has data for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Extent {
-    pub(super) offset: u64,
-    pub(super) length: u64,
-}
-
-/// The pieces of a sparse file, checked: ascending, apart, inside the file.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::image) struct SparseMap(Vec<Extent>);
-
-impl SparseMap {
-    /// Checks pairs of offset and length against the file's size and the stored data's.
-    pub(super) fn new(
-        pairs: impl IntoIterator<Item = (u64, u64)>,
-        size: u64,
-        stored: u64,
-    ) -> Option<Self> {
-        let mut extents: Vec<Extent> = Vec::new();
-        let mut end = 0;
-        let mut total = 0u64;
-        for (offset, length) in pairs {
-            if offset < end {
-                return None;
-            }
-            end = offset.checked_add(length).filter(|&end| end <= size)?;
-            total = total.checked_add(length)?;
-            match extents.last_mut() {
-                _ if length == 0 => {}
-                Some(last) if last.offset + last.length == offset => last.length += length,
-                _ => extents.push(Extent { offset, length }),
-            }
-        }
-        (total == stored).then_some(Self(extents))
-    }
-
-    pub(super) fn extents(&self) -> &[Extent] {
-        &self.0
-    }
-
-    /// Whether there is no hole after all.
-    pub(super) fn is_whole(&self, size: u64) -> bool {
-        match self.0[..] {
-            [] => size == 0,
-            [only] => only.offset == 0 && only.length == size,
-            _ => false,
-        }
-    }
-}
 
 /// How a sparse file is cut into chunks of `BLOCK << bits` bytes, each all data or all hole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,8 @@
 
 use std::io::{self, Read};
 
+use mvm_files::archive::TarError;
+
 use super::tar_maker::Entry;
 use super::{Tar, image, image_bytes, refusal, refusal_with};
 use crate::image::layer::{LayerError, Limits, convert};
@@ -36,7 +38,7 @@ fn every_truncation() {
     for length in 0..=bytes.len() {
         match image_bytes(&bytes[..length], &Limits::default()) {
             Ok(_) => accepted.push(length),
-            Err(LayerError::Truncated { .. }) => {}
+            Err(LayerError::Tar(TarError::Truncated { .. })) => {}
             Err(e) if e.to_string().ends_with("no entry behind it") => {}
             Err(other) => panic!("{length}: {other}"),
         }
@@ -81,7 +83,7 @@ fn failing_streams_and_files() {
     }
     let file = tempfile::tempfile().expect("a temporary file");
     let error = convert(Failing, &file, &Limits::default()).expect_err("cut");
-    assert!(matches!(error, LayerError::Read(_)), "{error}");
+    assert!(matches!(error, LayerError::Tar(TarError::Read(_))), "{error}");
     let (_kept, named) = super::named();
     let read_only = std::fs::File::open(_kept.path()).expect("open");
     let error = convert(&b""[..], &read_only, &Limits::default()).expect_err("read-only");

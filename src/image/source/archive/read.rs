@@ -4,11 +4,12 @@
 use std::io::{Read, Write};
 use std::sync::{Mutex, PoisonError};
 
+use mvm_files::archive::{Entries, Kind, TarError};
+
 use super::{Archive, ArchiveLimits, Content, Facts, Item, clean, named_digest};
 use crate::image::compression::Compression;
 use crate::image::digest::{Algorithm, Hasher};
 use crate::image::error::{Error, IoContext, Result};
-use crate::image::layer::{Entries, Kind, LayerError};
 use crate::image::manifest::Blob;
 use crate::image::progress::Progress;
 use crate::image::source::SourceError;
@@ -203,9 +204,9 @@ impl<'a> Reading<'a> {
         damaged(self.archive, format!("{:?} {what}", printable(name)))
     }
 
-    fn bad_tar(&self, error: LayerError) -> Error {
+    fn bad_tar(&self, error: TarError) -> Error {
         let detail = match error {
-            LayerError::Read(error) => error.to_string(),
+            TarError::Read(error) => error.to_string(),
             other => other.to_string(),
         };
         damaged(self.archive, detail)

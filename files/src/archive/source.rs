@@ -4,7 +4,7 @@
 
 use std::io::{self, Read};
 
-use super::error::LayerError;
+use super::error::TarError;
 
 /// Large enough that the cost of a read call disappears, small enough to stay in the L2 cache.
 const BUFFER: usize = 1 << 20;
@@ -28,14 +28,14 @@ impl<R: Read> Source<R> {
     }
 
     /// The bytes at hand, at least one; empty only at the end of the stream.
-    pub(super) fn fill(&mut self) -> Result<&[u8], LayerError> {
+    pub(super) fn fill(&mut self) -> Result<&[u8], TarError> {
         if self.start == self.end {
             self.start = 0;
             self.end = loop {
                 match self.inner.read(&mut self.buffer) {
                     Ok(n) => break n,
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(LayerError::Read(e)),
+                    Err(e) => return Err(TarError::Read(e)),
                 }
             };
         }
@@ -49,7 +49,7 @@ impl<R: Read> Source<R> {
     }
 
     /// Fills `into` as far as the stream goes and returns how many bytes that were.
-    pub(super) fn read_up_to(&mut self, into: &mut [u8]) -> Result<usize, LayerError> {
+    pub(super) fn read_up_to(&mut self, into: &mut [u8]) -> Result<usize, TarError> {
         let mut got = 0;
         while got < into.len() {
             let bytes = self.fill()?;
@@ -65,7 +65,7 @@ impl<R: Read> Source<R> {
     }
 
     /// Skips up to `n` bytes and returns how many there were.
-    pub(super) fn skip(&mut self, n: u64) -> Result<u64, LayerError> {
+    pub(super) fn skip(&mut self, n: u64) -> Result<u64, TarError> {
         let mut left = n;
         while left > 0 {
             let have = self.fill()?.len();

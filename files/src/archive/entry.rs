@@ -8,7 +8,7 @@ use std::io::Read;
 
 use tar::Header;
 
-use super::error::{LayerError, Name};
+use super::error::{Name, TarError};
 use super::header::{TAR_BLOCK, checksum_fits, number};
 use super::pax::Pax;
 use super::source::Source;
@@ -18,8 +18,9 @@ use super::sparse_read::{old_gnu_map, pax_map};
 /// Cap of one long name or extended header (Go's `archive/tar` has the same).
 const MAX_EXTENDED: u64 = 1 << 20;
 
+/// What an entry stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::image) enum Kind {
+pub enum Kind {
     File,
     HardLink,
     Symlink,
@@ -30,23 +31,40 @@ pub(in crate::image) enum Kind {
 }
 
 /// One entry: everything but its data.
-pub(in crate::image) struct Entry {
-    pub(in crate::image) path: Vec<u8>,
-    pub(in crate::image) link: Vec<u8>,
-    pub(in crate::image) kind: Kind,
+#[derive(Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub path: Vec<u8>,
+    pub link: Vec<u8>,
+    pub kind: Kind,
     /// Permission bits with setuid, setgid and sticky.
-    pub(super) mode: u16,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) mtime: (i64, u32),
+    pub mode: u16,
+    pub uid: u32,
+    pub gid: u32,
+    /// Seconds since 1970, and nanoseconds.
+    pub mtime: (i64, u32),
     /// Size of the file, holes included.
-    pub(in crate::image) size: u64,
-    pub(super) device: (u64, u64),
-    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(in crate::image) sparse: Option<SparseMap>,
+    pub size: u64,
+    /// Major and minor number.
+    pub device: (u64, u64),
+    /// Names and values.
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where the data of a file with holes belongs.
+    pub sparse: Option<SparseMap>,
 }
 
-pub(in crate::image) struct Entries<R> {
+impl Entry {
+    /// Bytes of data that the tar has of it: without its holes.
+    pub fn stored(&self) -> u64 {
+        match (self.kind, &self.sparse) {
+            (Kind::File, Some(map)) => map.extents().iter().map(|extent| extent.length).sum(),
+            (Kind::File, None) => self.size,
+            _ => 0,
+        }
+    }
+}
+
+/// A tar on its way in.
+pub struct Entries<R> {
     pub(super) source: Source<R>,
     /// Data of the current entry that has not been taken.
     pub(super) remaining: u64,
@@ -56,12 +74,13 @@ pub(in crate::image) struct Entries<R> {
 }
 
 impl<R: Read> Entries<R> {
-    pub(in crate::image) fn new(tar: R) -> Self {
+    /// Of a stream that is not compressed.
+    pub fn new(tar: R) -> Self {
         Self { source: Source::new(tar), remaining: 0, padding: 0, current: Vec::new() }
     }
 
     /// The next entry, after skipping what is left of the last; `None` at the end of the archive.
-    pub(in crate::image) fn next(&mut self) -> Result<Option<Entry>, LayerError> {
+    pub fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let mut pax = None;
         let mut long_name = None;
         let mut long_link = None;
@@ -94,7 +113,7 @@ impl<R: Read> Entries<R> {
     }
 
     /// Data of the current entry, empty when all of it was taken.
-    pub(in crate::image) fn data(&mut self) -> Result<&[u8], LayerError> {
+    pub fn data(&mut self) -> Result<&[u8], TarError> {
         if self.remaining == 0 {
             return Ok(&[]);
         }
@@ -107,18 +126,18 @@ impl<R: Read> Entries<R> {
     }
 
     /// Takes `n` bytes of what [`data`](Self::data) lent.
-    pub(in crate::image) fn consume(&mut self, n: usize) {
+    pub fn consume(&mut self, n: usize) {
         self.source.consume(n);
         self.remaining -= n as u64;
     }
 
     /// Reads what follows the archive, so that a digest of the stream sees all of it.
-    pub(in crate::image) fn drain(&mut self, max: u64) -> Result<(), LayerError> {
+    pub fn drain(&mut self, max: u64) -> Result<(), TarError> {
         self.source.skip(max)?;
         if self.source.fill()?.is_empty() {
             return Ok(());
         }
-        Err(LayerError::Limit {
+        Err(TarError::Limit {
             entry: Name::new(b"the end of the archive"),
             what: "bytes behind it",
             max,
@@ -132,7 +151,7 @@ impl<R: Read> Entries<R> {
         pax: Pax,
         long_name: Option<Vec<u8>>,
         long_link: Option<Vec<u8>>,
-    ) -> Result<Entry, LayerError> {
+    ) -> Result<Entry, TarError> {
         let in_header = || header.path_bytes().into_owned();
         let path = long_name.or(pax.path).unwrap_or_else(in_header);
         let path = pax.sparse.name.clone().filter(|n| !n.is_empty()).unwrap_or(path);
@@ -211,7 +230,7 @@ impl<R: Read> Entries<R> {
         })
     }
 
-    fn kind(&self, flag: u8, path: &[u8]) -> Result<Kind, LayerError> {
+    fn kind(&self, flag: u8, path: &[u8]) -> Result<Kind, TarError> {
         Ok(match flag {
             // Tars older than POSIX have no type for directories.
             0 if path.ends_with(b"/") => Kind::Directory,
@@ -223,13 +242,13 @@ impl<R: Read> Entries<R> {
             b'5' => Kind::Directory,
             b'6' => Kind::Fifo,
             _ => {
-                return Err(LayerError::Type { entry: self.name(), flag: char::from(flag) });
+                return Err(TarError::Type { entry: self.name(), flag: char::from(flag) });
             }
         })
     }
 
     /// The next header; `None` at the end of the archive, marked or not.
-    fn header_block(&mut self) -> Result<Option<[u8; TAR_BLOCK]>, LayerError> {
+    fn header_block(&mut self) -> Result<Option<[u8; TAR_BLOCK]>, TarError> {
         let at = self.source.position();
         let mut block = [0; TAR_BLOCK];
         match self.source.read_up_to(&mut block)? {
@@ -239,24 +258,24 @@ impl<R: Read> Entries<R> {
         }
         if block != [0; TAR_BLOCK] {
             if !checksum_fits(&block) {
-                return Err(LayerError::NotTar { at });
+                return Err(TarError::NotTar { at });
             }
             return Ok(Some(block));
         }
         // One block of zeros is followed by another, or by nothing.
         match self.source.read_up_to(&mut block)? {
             TAR_BLOCK if block != [0; TAR_BLOCK] => {
-                Err(LayerError::NotTar { at: at + TAR_BLOCK as u64 })
+                Err(TarError::NotTar { at: at + TAR_BLOCK as u64 })
             }
             _ => Ok(None),
         }
     }
 
     /// Reads the whole data of a long name or extended header.
-    fn extended(&mut self, header: &Header) -> Result<Vec<u8>, LayerError> {
+    fn extended(&mut self, header: &Header) -> Result<Vec<u8>, TarError> {
         let size = self.stated_size(header)?;
         if size > MAX_EXTENDED {
-            return Err(LayerError::Limit {
+            return Err(TarError::Limit {
                 entry: self.name(),
                 what: "bytes in one extended header",
                 max: MAX_EXTENDED,
@@ -271,7 +290,7 @@ impl<R: Read> Entries<R> {
         Ok(data)
     }
 
-    fn stated_size(&self, header: &Header) -> Result<u64, LayerError> {
+    fn stated_size(&self, header: &Header) -> Result<u64, TarError> {
         number(&header.as_old().size)
             .and_then(|size| u64::try_from(size).ok())
             .ok_or_else(|| self.malformed("its size is no number"))
@@ -282,7 +301,7 @@ impl<R: Read> Entries<R> {
         self.padding = size.wrapping_neg() % TAR_BLOCK as u64;
     }
 
-    fn finish_entry(&mut self) -> Result<(), LayerError> {
+    fn finish_entry(&mut self) -> Result<(), TarError> {
         if self.source.skip(self.remaining)? < self.remaining {
             return Err(self.truncated());
         }
@@ -296,16 +315,17 @@ impl<R: Read> Entries<R> {
         Name::new(&self.current)
     }
 
-    pub(super) fn malformed(&self, what: &'static str) -> LayerError {
-        LayerError::Malformed { entry: self.name(), what }
+    pub(super) fn malformed(&self, what: &'static str) -> TarError {
+        TarError::Malformed { entry: self.name(), what }
     }
 
-    pub(super) fn truncated(&self) -> LayerError {
-        LayerError::Truncated { entry: self.name() }
+    /// That the stream ended too early.
+    pub fn truncated(&self) -> TarError {
+        TarError::Truncated { entry: self.name() }
     }
 
-    fn truncated_header(&self) -> LayerError {
-        LayerError::Truncated { entry: Name::new(b"a header") }
+    fn truncated_header(&self) -> TarError {
+        TarError::Truncated { entry: Name::new(b"a header") }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::Read;
 use tar::{GnuSparseHeader, Header};
 
 use super::entry::Entries;
-use super::error::LayerError;
+use super::error::TarError;
 use super::header::{TAR_BLOCK, decimal, number};
 use super::pax::PaxSparse;
 
@@ -23,7 +23,7 @@ const TOO_LONG: &str = "its sparse map has too many pieces";
 pub(super) fn old_gnu_map<R: Read>(
     entries: &mut Entries<R>,
     header: &Header,
-) -> Result<Map, LayerError> {
+) -> Result<Map, TarError> {
     let Some(gnu) = header.as_gnu() else {
         return Err(entries.malformed("a sparse file in a tar that is not of GNU's format"));
     };
@@ -60,7 +60,7 @@ fn field(bytes: &[u8]) -> Option<u64> {
 pub(super) fn pax_map<R: Read>(
     entries: &mut Entries<R>,
     sparse: &PaxSparse,
-) -> Result<Option<Map>, LayerError> {
+) -> Result<Option<Map>, TarError> {
     let numbers = match (sparse.major.unwrap_or(0), sparse.minor.unwrap_or(0)) {
         (0, 0 | 1) if !sparse.has_map => return Ok(None),
         (0, 0 | 1) => sparse.map.clone(),
@@ -77,7 +77,7 @@ pub(super) fn pax_map<R: Read>(
 
 /// One decimal number a line: the count of pieces, then each one's offset and length,
 /// filled up to a whole block.
-fn map_before_data<R: Read>(entries: &mut Entries<R>) -> Result<Vec<u64>, LayerError> {
+fn map_before_data<R: Read>(entries: &mut Entries<R>) -> Result<Vec<u64>, TarError> {
     let mut numbers = Vec::new();
     let mut wanted = 1;
     let mut line = Vec::new();
