@@ -48,6 +48,10 @@ bench-leftovers:
 bench-streams:
     cargo bench --bench streams
 
+# Measure lists, inspect and completion with 1,000 VMs.
+bench-lists:
+    cargo bench --bench lists
+
 # Pulls against skopeo, umoci and podman.
 bench-pull:
     scripts/setup build bench
