@@ -23,7 +23,7 @@ enum Shell {
     Zsh,
     Fish,
     #[value(name = "powershell", alias = "pwsh")]
-    PowerShell,
+    Power,
     Elvish,
 }
 
@@ -33,7 +33,7 @@ impl Shell {
             Self::Bash => include_str!("../../completions/mvm.bash"),
             Self::Zsh => include_str!("../../completions/_mvm"),
             Self::Fish => include_str!("../../completions/mvm.fish"),
-            Self::PowerShell => include_str!("../../completions/_mvm.ps1"),
+            Self::Power => include_str!("../../completions/_mvm.ps1"),
             Self::Elvish => include_str!("../../completions/mvm.elv"),
         }
     }

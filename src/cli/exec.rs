@@ -54,7 +54,7 @@ pub struct ExecArgs {
 
 pub async fn run(dirs: &Dirs, args: ExecArgs) -> Result<u8> {
     let (vm, command) = args.vm_and_command()?;
-    let found = VmStore::new(dirs).find(&vm)?;
+    let found = VmStore::new(dirs).find(&vm).map_err(|failure| failure.status(1))?;
     check_runs(&found)?;
     let request = args.request(command)?;
     if args.tty && args.interactive && !args.detach {

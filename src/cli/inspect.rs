@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::image_inspect;
 use super::vm_document::document;
 use crate::error::{Failure, Result};
-use crate::image::Store;
+use crate::image::{Error, Store};
 use crate::spec::Blueprint;
 use crate::state::{Dirs, Found, VmStore};
 
@@ -39,18 +39,26 @@ pub fn run(dirs: &Dirs, args: &InspectArgs) -> Result<u8> {
             Some(Kind::Image) => None,
             _ => Some(vms.find(name)),
         };
-        match (vm, args.kind) {
-            (Some(Ok(found)), _) => of_vm(&found),
-            (Some(Err(failure)), Some(Kind::Vm)) => Err(failure),
+        match (&vm, args.kind) {
+            (Some(Ok(found)), _) => of_vm(found),
+            (Some(Err(failure)), Some(Kind::Vm)) => Err(failure.clone()),
             (_, Some(Kind::Image)) => Ok(image_inspect::document(&images.details(name)?)),
             _ => match images.details(name) {
                 Ok(details) => Ok(image_inspect::document(&details)),
-                Err(_) => Err(Failure::new(format!("no VM and no image: {name}"))
-                    .hint("mvm ps -a and mvm images list what there is")),
+                Err(error) => Err(nobody(name, vm, &error)),
             },
         }
     };
     image_inspect::show(&args.names, args.format.as_deref(), find)
+}
+
+/// It is the name of nothing; what has one like it is the hint.
+fn nobody(name: &str, vm: Option<Result<Found>>, image: &Error) -> Failure {
+    let of_vm = vm.and_then(|found| found.err()?.hint);
+    let near = |hint: &String| hint.starts_with("did you mean");
+    let hint = of_vm.filter(near).or_else(|| image.hint().filter(near));
+    Failure::new(format!("no VM and no image: {name}"))
+        .hint(hint.unwrap_or_else(|| "mvm ps -a and mvm images list what there is".into()))
 }
 
 /// The document of a VM, with what is kept of how it was made.

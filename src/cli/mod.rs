@@ -72,6 +72,11 @@ use crate::monitor;
 use crate::state::Dirs;
 use style::Style;
 
+/// What the manual says at the end of `mvm(1)`.
+const EXIT_STATUS: &str = "Exit status: of run, exec, attach and start -a the command's own; 126 if it \
+cannot be invoked, 127 if it is not found, 128+n if signal n ended it. 125 if mvm or the VM failed \
+under run, and for wrong usage of any command. Of all others 0, or 1 if something failed.";
+
 /// Run any OCI image as a microVM
 #[derive(Debug, Parser)]
 #[command(
@@ -79,7 +84,8 @@ use style::Style;
     version,
     max_term_width = MAX_WIDTH,
     infer_subcommands = false,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_long_help = EXIT_STATUS
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -195,9 +201,11 @@ impl Cli {
 /// What `config.toml` says of the flags of the command that is asked for.
 fn defaults(words: &[OsString]) -> Result<Defaults> {
     let asked = words.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
-    match asked.is_some_and(|word| CONFIGURED.iter().any(|name| word == name)) {
-        true => config::defaults(&Dirs::from_env()?),
-        false => Ok(Defaults::new()),
+    let defaults = || config::defaults(&Dirs::from_env()?);
+    match asked.and_then(|word| word.to_str()) {
+        Some("run") => defaults(),
+        Some("create") => defaults().map_err(|failure| failure.status(1)),
+        _ => Ok(Defaults::new()),
     }
 }
 
@@ -211,8 +219,12 @@ pub fn main() -> ExitCode {
         return libkrun::runner();
     }
     if first == monitor::COMMAND {
-        start_log(0);
-        return monitor::main();
+        return as_monitor();
+    }
+    if first == "run"
+        && let Some(code) = monitor::prepare(as_monitor)
+    {
+        return code;
     }
     if first == complete::COMMAND {
         return complete::main(words.get(2..).unwrap_or_default());
@@ -236,6 +248,11 @@ pub fn main() -> ExitCode {
 fn failed(failure: &Failure) -> ExitCode {
     report(failure);
     ExitCode::from(failure.status)
+}
+
+fn as_monitor() -> ExitCode {
+    start_log(0);
+    monitor::main()
 }
 
 fn dispatch(command: Command) -> Result<u8> {

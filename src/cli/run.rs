@@ -4,6 +4,7 @@
 use clap::{Args, ValueEnum};
 
 use super::attachment::AttachmentArgs;
+use super::busy::Busy;
 use super::create::CreateArgs;
 use crate::error::{Failure, Result};
 use crate::image;
@@ -57,7 +58,10 @@ pub async fn run(dirs: &Dirs, args: RunArgs) -> Result<u8> {
     }
     match streams.stdin {
         true => drop(started.to_the_end().await?),
-        false => drop(started.in_background().await?),
+        false => {
+            let _busy = Busy::with("booting");
+            started.in_background().await?;
+        }
     }
     super::print(&id).map(|()| 0)
 }

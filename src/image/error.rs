@@ -27,7 +27,7 @@ pub enum Error {
 
     /// Not in the store, and not to be pulled.
     #[error("no such image: {0}")]
-    NotLocal(String),
+    NotLocal(String, Option<String>),
     /// A prefix fits several image IDs.
     #[error("image ID {prefix} is ambiguous: it fits {count} images")]
     Ambiguous {
@@ -317,7 +317,8 @@ impl Error {
         Some(match self {
             Self::Reference(error) => return error.hint(),
             Self::Source(error) => return error.hint(),
-            Self::NotLocal(name) => format!("get it with `mvm pull {name}`"),
+            Self::NotLocal(_, Some(near)) => format!("did you mean {near}?"),
+            Self::NotLocal(name, None) => format!("get it with `mvm pull {name}`"),
             Self::Ambiguous { .. } => "give more digits of the ID".into(),
             Self::InUse { user, .. } => {
                 format!("remove the VM first (mvm rm {user}), or force it with -f: the VM keeps its disks")

@@ -64,7 +64,7 @@ const START: u64 = 1024;
 pub(super) fn check(file: &mut (impl Read + Seek), arch: Arch) -> Result<(), Problem> {
     let size = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
-    let mut start = Vec::new();
+    let mut start = Vec::with_capacity(2 * START as usize);
     file.take(START).read_to_end(&mut start)?;
     if start.is_empty() {
         return Err(Problem::Truncated("it is empty".into()));
@@ -161,7 +161,7 @@ fn elf(file: &mut (impl Read + Seek), start: &[u8], size: u64) -> Result<(), Pro
         within("program", offset, length)?;
         loads |= kind == PT_LOAD;
         if kind == PT_NOTE && !pvh {
-            let mut notes = Vec::new();
+            let mut notes = Vec::with_capacity(4096);
             file.seek(SeekFrom::Start(offset))?;
             file.take(length.min(MOST_NOTES)).read_to_end(&mut notes)?;
             pvh = has_pvh_note(&notes);

@@ -102,7 +102,7 @@ impl Attached {
             false => ReaderGone::Tell(frames.clone()),
             true => ReaderGone::Leave,
         };
-        let (output, written) = Output::start(reader_gone, self.terminal, leaving.clone());
+        let mut output = Output::new(reader_gone, self.terminal, leaving.clone());
         let mut side = Side {
             attachment: self.attachment,
             terminal: self.terminal,
@@ -118,7 +118,7 @@ impl Attached {
         }
         let ended = {
             let reader = BufReader::with_capacity(CHUNK, reader);
-            let mut ending = pin!(side.receive(reader, &output, &mut on_event));
+            let mut ending = pin!(side.receive(reader, &mut output, &mut on_event));
             tokio::select! {
                 ended = &mut ending => Ok(ended?),
                 Some(leave) = left.recv() => Err(leave),
@@ -133,8 +133,7 @@ impl Attached {
             drop(side);
             return Ok(leave.end());
         }
-        drop(output);
-        let _ = written.await;
+        output.end().await;
         drop(side);
         let Ok(Some(end)) = ended else { return Err(monitor_died(self.log)) };
         on_event(&end);
@@ -214,7 +213,7 @@ impl Side {
     async fn receive(
         &mut self,
         mut reader: BufReader<ReadHalf<Connection>>,
-        output: &Output,
+        output: &mut Output,
         on_event: &mut impl FnMut(&Event),
     ) -> Result<Option<Event>> {
         while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {

@@ -2,7 +2,7 @@
 //! A command's side of a monitor: starting one, attaching to and ordering a
 //! running one.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -39,16 +39,29 @@ pub async fn spawn(
     options.create(true).append(true);
     sys::owner_only(&mut options);
     let log_file = options.open(&log).map_err(failed)?;
-    let program = std::env::current_exe().map_err(failed)?;
-    let (mut connection, theirs) = sys::connection_pair().map_err(failed)?;
     let lock = claim.lock().map_err(failed)?;
     // The child is not waited for: it outlives us, or we see its end as the
     // end of the connection.
-    sys::spawn_monitor(&program, &[COMMAND.as_ref()], theirs, lock, log_file).map_err(failed)?;
+    let mut connection = start(lock, log_file).map_err(failed)?;
     launch.write(&mut connection).await.map_err(failed)?;
     let log = (!claim.record.auto_remove).then_some(log);
     let terminal = launch.process.terminal.is_some();
     Ok(Attached { connection, attachment, terminal, running: false, log })
+}
+
+/// A monitor that is to hold this lock and complain in this log.
+fn start(lock: File, log: File) -> io::Result<Connection> {
+    #[cfg(target_os = "linux")]
+    if let Some(waiting) = super::take_waiting() {
+        match waiting.become_monitor(&lock, &log) {
+            Ok(connection) => return Ok(connection),
+            Err(error) => tracing::debug!("the monitor does not wait: {error}"),
+        }
+    }
+    let program = std::env::current_exe()?;
+    let (connection, theirs) = sys::connection_pair()?;
+    sys::spawn_monitor(&program, &[COMMAND.as_ref()], theirs, lock, log)?;
+    Ok(connection)
 }
 
 /// Takes streams of a VM that runs.

@@ -46,6 +46,8 @@ pub struct Launch {
     pub stdin_once: bool,
     /// What the command that launches it takes.
     pub attached: Streams,
+    /// It wants to hear what the run cost.
+    pub tell_cost: bool,
     /// How much of the output is kept; nothing, if there are none.
     pub log: Option<logs::Limits>,
     pub stop: StopOrder,

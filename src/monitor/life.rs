@@ -413,8 +413,11 @@ impl Monitor {
             Ok(exit) => Event::Exited { code: code(&exit), oom_killed: exit.oom_killed },
             Err(failure) => Event::Failed(failure),
         };
-        cost.monitor_cpu_micros = sys::cpu_micros();
-        last.extend([Event::Cost(cost), event]);
+        if launch.tell_cost {
+            cost.monitor_cpu_micros = sys::cpu_micros();
+            last.push(Event::Cost(cost));
+        }
+        last.push(event);
         clients.finish(&last).await;
         if let Some(ending) = ending {
             let _ = ending.await;

@@ -21,6 +21,8 @@ mod visit;
 mod wire;
 
 use std::process::ExitCode;
+#[cfg(target_os = "linux")]
+use std::sync::{Mutex, PoisonError};
 
 pub use attached::{Attached, Attachment, End};
 pub use client::{attach, end_of, exec, order_signal, order_stop, spawn};
@@ -36,6 +38,35 @@ use crate::sys;
 
 /// Name of the hidden command.
 pub const COMMAND: &str = "__monitor";
+
+/// The copy of this process that is to be a monitor.
+#[cfg(target_os = "linux")]
+static WAITING: Mutex<Option<sys::Waiting>> = Mutex::new(None);
+
+/// Has a monitor wait for `spawn`, which then takes less time. To be called
+/// first, and only where a VM is most likely started. What it returns is for the
+/// monitor, when it has run or is not needed: its exit code.
+#[cfg(target_os = "linux")]
+pub fn prepare(main: fn() -> ExitCode) -> Option<ExitCode> {
+    match sys::fork_waiting() {
+        sys::Fork::Maker(waiting) => {
+            *WAITING.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
+            None
+        }
+        sys::Fork::Monitor => Some(main()),
+        sys::Fork::Unneeded => Some(ExitCode::FAILURE),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn prepare(_main: fn() -> ExitCode) -> Option<ExitCode> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn take_waiting() -> Option<sys::Waiting> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
 
 /// Runs the monitor; standard descriptors are what `sys::spawn_monitor` made
 /// them.

@@ -18,42 +18,77 @@ pub enum ReaderGone {
 }
 
 /// Writes the workload's output on a thread of its own: a reader of ours that
-/// stalls must not keep signals from being passed.
-pub struct Output(mpsc::Sender<(Kind, Vec<u8>)>);
+/// stalls must not keep signals from being passed. There is no thread before
+/// there is output.
+pub struct Output {
+    writing: Option<Writing>,
+    /// What the thread is to know.
+    reader: Option<Reader>,
+}
+
+struct Writing {
+    queue: mpsc::Sender<(Kind, Vec<u8>)>,
+    /// Ends with the thread.
+    ended: oneshot::Receiver<()>,
+}
+
+struct Reader {
+    gone: ReaderGone,
+    terminal: bool,
+    leaving: mpsc::Sender<Leave>,
+}
 
 impl Output {
-    /// The receiver hears, by an error, when all is written. `terminal`: the
-    /// workload has one, and outlives the one here.
-    pub fn start(
-        reader_gone: ReaderGone,
-        terminal: bool,
-        leaving: mpsc::Sender<Leave>,
-    ) -> (Self, oneshot::Receiver<()>) {
-        let (sender, mut queue) = mpsc::channel::<(Kind, Vec<u8>)>(8);
-        let (writing, closed) = oneshot::channel();
-        std::thread::spawn(move || {
-            let _writing = writing;
-            let mut open = [true, true];
-            while let Some((kind, bytes)) = queue.blocking_recv() {
-                let stream = usize::from(kind == Kind::Stderr);
-                if open[stream]
-                    && let Err(error) = write(kind, &bytes)
-                {
-                    open[stream] = false;
-                    let lost = terminal && terminal::is_gone(&error);
-                    match &reader_gone {
-                        _ if lost => drop(leaving.blocking_send(Leave::Lost)),
-                        ReaderGone::Leave => drop(leaving.blocking_send(Leave::Unread)),
-                        ReaderGone::Tell(frames) => close(frames, kind),
-                    }
-                }
-            }
-        });
-        (Self(sender), closed)
+    /// `terminal`: the workload has one, and outlives the one here.
+    pub fn new(gone: ReaderGone, terminal: bool, leaving: mpsc::Sender<Leave>) -> Self {
+        Self { writing: None, reader: Some(Reader { gone, terminal, leaving }) }
     }
 
-    pub async fn write(&self, kind: Kind, bytes: Vec<u8>) {
-        let _ = self.0.send((kind, bytes)).await;
+    pub async fn write(&mut self, kind: Kind, bytes: Vec<u8>) {
+        if let Some(reader) = self.reader.take() {
+            self.writing = Some(reader.start());
+        }
+        if let Some(writing) = &self.writing {
+            let _ = writing.queue.send((kind, bytes)).await;
+        }
+    }
+
+    /// Returns when all is written.
+    pub async fn end(self) {
+        if let Some(Writing { queue, ended }) = self.writing {
+            drop(queue);
+            let _ = ended.await;
+        }
+    }
+}
+
+impl Reader {
+    fn start(self) -> Writing {
+        let (sender, queue) = mpsc::channel(8);
+        let (writing, ended) = oneshot::channel();
+        std::thread::spawn(move || {
+            self.serve(queue);
+            drop::<oneshot::Sender<()>>(writing);
+        });
+        Writing { queue: sender, ended }
+    }
+
+    fn serve(self, mut queue: mpsc::Receiver<(Kind, Vec<u8>)>) {
+        let mut open = [true, true];
+        while let Some((kind, bytes)) = queue.blocking_recv() {
+            let stream = usize::from(kind == Kind::Stderr);
+            if open[stream]
+                && let Err(error) = write(kind, &bytes)
+            {
+                open[stream] = false;
+                let lost = self.terminal && terminal::is_gone(&error);
+                match &self.gone {
+                    _ if lost => drop(self.leaving.blocking_send(Leave::Lost)),
+                    ReaderGone::Leave => drop(self.leaving.blocking_send(Leave::Unread)),
+                    ReaderGone::Tell(frames) => close(frames, kind),
+                }
+            }
+        }
     }
 }
 

@@ -126,6 +126,7 @@ async fn spawn(
     {
         *size = terminal::size().map(Into::into).unwrap_or_default();
     }
+    launch.tell_cost = tracing::enabled!(tracing::Level::INFO);
     let record = &claim.record;
     let place = || (claim.directory().to_owned(), VmStore::new(&record.dirs));
     let vanishing = record.auto_remove.then(place);

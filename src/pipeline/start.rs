@@ -69,6 +69,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         stdin: spec.stdin,
         stdin_once: spec.stdin_once,
         attached: Streams::default(),
+        tell_cost: false,
         log: spec.log,
         stop: StopOrder {
             signal: spec.stop_signal(image),

@@ -75,7 +75,7 @@ impl HostCache {
         if !platform::is_ours(&file) {
             return None;
         }
-        let mut text = String::new();
+        let mut text = String::with_capacity(4096);
         file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
         let document: Document = serde_json::from_str(&text).ok()?;
         (document.schema == SCHEMA).then_some(document.host)

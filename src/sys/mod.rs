@@ -5,10 +5,14 @@
 
 #[cfg(unix)]
 mod unix;
+#[cfg(target_os = "linux")]
+mod waiting;
 #[cfg(windows)]
 mod windows;
 
 #[cfg(unix)]
 pub use unix::*;
+#[cfg(target_os = "linux")]
+pub use waiting::{Fork, Waiting, fork_waiting};
 #[cfg(windows)]
 pub use windows::*;

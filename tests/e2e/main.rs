@@ -36,6 +36,7 @@ mod signals;
 mod storm;
 mod streams;
 mod terminal;
+mod tour;
 mod volumes;
 
 use support::{Home, Mvm, images, is_libkrun, kernel};

@@ -17,8 +17,11 @@ mod support;
 
 mod commands;
 mod damage;
+mod json;
 mod lists;
+mod people;
 mod ps;
+mod shells;
 mod storm;
 mod vms;
 

@@ -135,6 +135,15 @@ impl Terminal {
         self
     }
 
+    /// Waits for the command's end; this is all that it has shown.
+    #[allow(dead_code, reason = "not every test that shares it looks at all")]
+    #[track_caller]
+    pub fn end_text(&mut self) -> String {
+        self.end();
+        while self.is_readable(Duration::ZERO) && self.look(Duration::ZERO) {}
+        String::from_utf8_lossy(&self.shown).into_owned()
+    }
+
     #[track_caller]
     fn end(&mut self) -> ExitStatus {
         let began = Instant::now();

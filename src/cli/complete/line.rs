@@ -194,8 +194,7 @@ impl<'a> Reader<'a> {
         let before = self.command.get_positionals().count().saturating_sub(1);
         match self.argument() {
             Some(arg) => {
-                let at = if self.arguments > before { self.arguments - before } else { 0 };
-                (Wanted::Value { arg, at }, none(), word)
+                (Wanted::Value { arg, at: self.arguments.saturating_sub(before) }, none(), word)
             }
             None => (Wanted::Nothing, none(), word),
         }

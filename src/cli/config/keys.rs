@@ -53,7 +53,7 @@ pub fn defaults(dirs: &Dirs) -> Result<Vec<(&'static str, Vec<String>)>> {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let free = |name: &str| {
         let key = KEYS.iter().find(|key| key.name == name);
-        key.is_none_or(|key| !key.variables.iter().any(|name| is_set(name)))
+        key.is_none_or(|key| !key.variables.iter().any(is_set))
     };
     let said = |(name, text): (&'static str, &Option<Text>)| Some((name, text.clone()?.0));
     Ok(config.flags().into_iter().filter_map(said).filter(|(name, _)| free(name)).collect())

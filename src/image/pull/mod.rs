@@ -142,7 +142,7 @@ impl Store {
                     return Ok(image);
                 }
             }
-            (PullPolicy::Missing, Err(Error::NotLocal(_) | Error::Incomplete { .. })) => {}
+            (PullPolicy::Missing, Err(Error::NotLocal(..) | Error::Incomplete { .. })) => {}
             (PullPolicy::Missing, Err(error)) => return Err(error),
             (PullPolicy::Always, _) => {}
         }
@@ -150,7 +150,7 @@ impl Store {
         // Another process may take the name away as soon as it is given; what
         // came is still there, as long as the lease lasts.
         for _ in 0..REMOVED_MEANWHILE {
-            if matches!(pulled, Err(Error::NotLocal(_))) {
+            if matches!(pulled, Err(Error::NotLocal(..))) {
                 pulled = self.pull_from_registry(reference, options).await;
             }
         }

@@ -58,8 +58,8 @@ impl Store {
         let index = self.index()?;
         let (_, found) = index.search(word)?;
         let entry = found.first().and_then(|at| index.manifests.get(*at));
-        let entry = entry.ok_or_else(|| Error::NotLocal(word.to_owned()))?;
-        let id = entry.id().ok_or_else(|| Error::NotLocal(word.to_owned()))?;
+        let entry = entry.ok_or_else(|| index.not_local(word))?;
+        let id = entry.id().ok_or_else(|| index.not_local(word))?;
         let incomplete = |what: &str, digest: &Digest| Error::Incomplete {
             image: word.to_owned(),
             missing: format!("{what} {digest}"),

@@ -16,6 +16,7 @@ use crate::image::error::{Error, Result};
 use crate::image::manifest::{Blob, Document};
 use crate::image::platform::Platform;
 use crate::image::reference::{Reference, familiar_name};
+use crate::similar;
 
 /// The fewest digits of an image ID that are taken for one.
 const MIN_ID_PREFIX: usize = 3;
@@ -117,7 +118,7 @@ impl Store {
         let (_, found) = index.search(name)?;
         match found.first().and_then(|at| index.manifests.get(*at)) {
             Some(entry) => self.load(entry, name, lease),
-            None => Err(Error::NotLocal(name.to_owned())),
+            None => Err(index.not_local(name)),
         }
     }
 
@@ -127,7 +128,7 @@ impl Store {
         let index = self.index()?;
         match index.manifests.iter().find(|entry| entry.answers_to(reference)) {
             Some(entry) => self.load(entry, &reference.familiar(), lease),
-            None => Err(Error::NotLocal(reference.familiar())),
+            None => Err(index.not_local(&reference.familiar())),
         }
     }
 
@@ -137,7 +138,7 @@ impl Store {
         let index = self.index()?;
         match index.manifests.iter().find(|entry| entry.digest == *digest) {
             Some(entry) => self.load(entry, &digest.to_string(), lease),
-            None => Err(Error::NotLocal(digest.to_string())),
+            None => Err(index.not_local(&digest.to_string())),
         }
     }
 
@@ -191,6 +192,16 @@ impl Store {
 }
 
 impl Index {
+    /// There is no such image, and maybe one of a name like that.
+    pub(super) fn not_local(&self, word: &str) -> Error {
+        let mut names = Vec::new();
+        for name in self.manifests.iter().filter_map(|entry| Some(entry.reference()?.familiar())) {
+            names.extend(name.strip_suffix(":latest").map(str::to_owned));
+            names.push(name);
+        }
+        Error::NotLocal(word.to_owned(), similar::nearest(word, names))
+    }
+
     /// The entries that a word names, and by what it names them: one for a tag,
     /// at least one otherwise.
     pub fn search(&self, word: &str) -> Result<(Named, Vec<usize>)> {
@@ -204,7 +215,7 @@ impl Index {
             }
         }
         let Some(prefix) = id_prefix(word) else {
-            return Err(Error::NotLocal(reference?.familiar()));
+            return Err(self.not_local(&reference?.familiar()));
         };
         let found =
             self.positions(|entry| entry.id().is_some_and(|id| id.hex().starts_with(prefix)));
@@ -221,7 +232,7 @@ impl Index {
         });
         match found.is_empty() {
             false => Ok((Named::Id, found)),
-            true => Err(Error::NotLocal(word.to_owned())),
+            true => Err(self.not_local(word)),
         }
     }
 

@@ -69,7 +69,7 @@ impl Store {
         self.edit(|index| {
             let (_, found) = index.search(source)?;
             let entry = found.first().and_then(|at| index.manifests.get(*at));
-            let entry = entry.ok_or_else(|| Error::NotLocal(source.to_owned()))?.clone();
+            let entry = entry.ok_or_else(|| index.not_local(source))?.clone();
             index.tag(&entry, target);
             Ok(())
         })

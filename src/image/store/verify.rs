@@ -271,7 +271,7 @@ fn chosen<'a>(index: &'a Index, words: &[String]) -> Result<Vec<&'a Entry>> {
         entries.extend(found.first().and_then(|at| index.manifests.get(*at)));
     }
     match entries.is_empty() {
-        true => Err(Error::NotLocal(words.join(" "))),
+        true => Err(Error::NotLocal(words.join(" "), None)),
         false => Ok(entries),
     }
 }
