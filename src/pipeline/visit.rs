@@ -22,7 +22,7 @@ pub struct Visit {
 
 /// What came of a wish to have a VM that does not run.
 pub enum Held {
-    Claimed(Box<Claim>),
+    Claimed(Claim),
     /// It runs by now, or is about to.
     Runs(Found),
 }
@@ -34,7 +34,7 @@ pub async fn hold(found: &Found) -> Result<Held> {
     let begun = Instant::now();
     loop {
         if let Some(claim) = store.claim(&found.record.id)? {
-            return Ok(Held::Claimed(Box::new(claim)));
+            return Ok(Held::Claimed(claim));
         }
         let now = store.read(&found.record.id)?;
         if now.alive && !matches!(now.record.phase, Phase::Created | Phase::Exited) {

@@ -108,6 +108,7 @@ impl<R: Read> Entries<R> {
     }
 
     /// The next entry, after skipping what is left of the last; `None` at the end of the archive.
+    #[allow(clippy::should_implement_trait, reason = "it fails, and what it gives has data")]
     pub fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let mut pax = None;
         let mut long_name = None;

@@ -146,7 +146,7 @@ impl<W: Write> Packer<'_, W> {
                 };
                 let number = stat.st_rdev;
                 let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
-                let device = (u64::from(major as u32), u64::from(minor as u32));
+                let device = (u64::from(major), u64::from(minor));
                 self.whole(&Entry { device, ..self.of_stat(kind, path, &stat) })
             }
             _ => {

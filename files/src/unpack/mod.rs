@@ -138,8 +138,10 @@ fn unpack_feed<R: Read>(
 /// A tar, and perhaps a way for data of it that goes around this process.
 struct Feed<R> {
     entries: Entries<R>,
-    bulk: Option<fn(&mut R, &File, u64) -> io::Result<u64>>,
+    bulk: Option<Bulk<R>>,
 }
+
+type Bulk<R> = fn(&mut R, &File, u64) -> io::Result<u64>;
 
 /// The one part that the first entry's name has; none for the content of a directory.
 fn root(first: &Entry) -> Result<Option<OsString>> {
