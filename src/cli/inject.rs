@@ -80,23 +80,16 @@ mod tests {
         for (rest, expected) in [
             ("/etc/x", inject("/etc/x", None, (0, 0))),
             ("/etc/", inject("/etc/a:b", None, (0, 0))),
+            ("/", inject("/a:b", None, (0, 0))),
             ("/etc/x:0640", inject("/etc/x", Some(0o640), (0, 0))),
             ("/etc/../x:4755:1:2", inject("/x", Some(0o4755), (1, 2))),
             ("/x::1000:1000", inject("/x", None, (1000, 1000))),
         ] {
             assert_eq!(parse(rest).unwrap(), expected, "{rest}");
         }
-        for rest in [
-            "x",
-            "",
-            "/",
-            "/x:9",
-            "/x:17777",
-            "/x:644:1",
-            "/x:644:1:-1",
-            "/x:644:a:b",
-            "/x:1:2:3:4",
-        ] {
+        for rest in
+            ["x", "", "/x:9", "/x:17777", "/x:644:1", "/x:644:1:-1", "/x:644:a:b", "/x:1:2:3:4"]
+        {
             assert!(parse(rest).is_err(), "{rest}");
         }
         assert!(one(&"/nothing/here:/x".into()).unwrap_err().message.contains("no such file"));
