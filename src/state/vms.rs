@@ -48,6 +48,12 @@ pub struct Found {
 }
 
 impl Found {
+    /// Whether it has a monitor, or is about to. Else who holds it, if someone does, works in
+    /// one that does not run, as `mvm cp` does.
+    pub fn runs(&self) -> bool {
+        self.alive && !matches!(self.record.phase, Phase::Created | Phase::Exited | Phase::Dead)
+    }
+
     /// The phase that is true now, whatever a dead monitor wrote.
     pub fn phase(&self) -> Phase {
         match self.record.phase {
@@ -220,6 +226,10 @@ impl VmStore {
         };
         match take(&lock) {
             true => self.remove_files(id, Some(&found.record)),
+            false if !self.read(id).is_ok_and(|now| now.runs()) => {
+                Err(Failure::new(format!("VM {} is in use", found.record.name))
+                    .hint("mvm cp, or another command, works in it; try again later"))
+            }
             false => Err(Failure::new(format!("VM {} is running", found.record.name))
                 .hint(format!("mvm rm -f {}", found.record.name))),
         }
