@@ -529,6 +529,7 @@ pub(super) mod tests {
             },
             command: vec!["true".into()],
             backend: "qemu".into(),
+            user: String::new(),
             vcpus: 1,
             memory_mib: 64,
             network: "none".into(),
