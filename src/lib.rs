@@ -20,6 +20,7 @@ pub mod preflight;
 pub mod rootfs;
 pub mod similar;
 pub mod spec;
+pub mod ssh;
 pub mod state;
 pub mod sys;
 pub mod terminal;

@@ -74,8 +74,9 @@ impl Service {
             mounts::seal_system()?;
         }
         let (reaper, streams) = (self.reaper.clone(), self.streams.clone());
-        let processes = Processes::new(reaper, streams, cgroup, config.hostname.clone())
-            .step(|| "open mvm-init")?;
+        let (hostname, ssh) = (config.hostname.clone(), config.ssh.clone().into_option());
+        let processes =
+            Processes::new(reaper, streams, cgroup, hostname, ssh).step(|| "open mvm-init")?;
         Ok(Machine { upper, processes })
     }
 

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -35,6 +35,8 @@ pub struct Plan {
     pub stdio: [OwnedFd; 3],
     /// They are a terminal, which is to control the process.
     pub terminal: bool,
+    /// A file that stays open, under its number.
+    pub inherited: Option<OwnedFd>,
     /// See `cgroup::Leaf::door`.
     pub cgroup: Option<OwnedFd>,
     pub rlimits: Vec<(u32, libc::rlimit)>,
@@ -159,6 +161,9 @@ fn become_program(plan: &Plan) -> Result<std::convert::Infallible, (Step, Errno)
         if unsafe { libc::dup2(source.as_raw_fd(), target) } < 0 {
             return Err((Step::Stdio, last_errno()));
         }
+    }
+    if let Some(file) = &plan.inherited {
+        rustix::io::fcntl_setfd(file, FdFlags::empty()).map_err(|e| (Step::Stdio, e))?;
     }
     if plan.terminal {
         process::ioctl_tiocsctty(rustix::stdio::stdin()).map_err(|e| (Step::Stdio, e))?;

@@ -97,6 +97,7 @@ pub fn complete(
         cwd: c_string(&command.cwd)?,
         stdio,
         terminal: request.terminal.is_some(),
+        inherited: None,
         cgroup,
         rlimits: rlimits(request),
         uid: Uid::from_raw(command.user.uid),

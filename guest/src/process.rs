@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind, Terminal, capabilities};
+use mvm_proto::{Exit, MAIN_PROCESS, Process, SshKeys, StartFailureKind, Terminal, capabilities};
 use rustix::fs::{Mode, OFlags, Uid};
 use rustix::process::{Pid, WaitStatus};
 use tokio::sync::{oneshot, watch};
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::cgroup::{Leaf, Workload};
 use crate::child::{self, LAST_SIGNAL};
 use crate::error::complain;
+use crate::handover;
 use crate::lookup::Refusal;
 use crate::plan;
 use crate::reaper::Reaper;
@@ -42,6 +43,9 @@ pub struct Processes {
     streams: Streams,
     cgroup: Option<Workload>,
     hostname: String,
+    ssh: Option<SshKeys>,
+    /// The workload's request, without its command and streams.
+    workload: OnceLock<Process>,
     /// The program of this process, which helpers are.
     itself: OwnedFd,
     table: Mutex<Table>,
@@ -72,19 +76,26 @@ impl Processes {
         streams: Streams,
         cgroup: Option<Workload>,
         hostname: String,
+        ssh: Option<SshKeys>,
     ) -> io::Result<Self> {
         let itself =
             rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { reaper, streams, cgroup, hostname, itself, table: Mutex::default() })
+        let (workload, table) = (OnceLock::new(), Mutex::default());
+        Ok(Self { reaper, streams, cgroup, hostname, ssh, workload, itself, table })
     }
 
     /// An error is the host's mistake or ours; what the image or the command
     /// gets wrong is `Refused`.
-    pub async fn start(&self, request: Process) -> io::Result<Start> {
+    pub async fn start(&self, mut request: Process) -> io::Result<Start> {
+        if !self.cgroup.as_ref().is_some_and(Workload::may_make_devices) {
+            request.capabilities &= !capabilities::MKNOD;
+        }
+        let inherited = self.hand_over(&mut request)?;
         let (ended_sender, ended) = watch::channel(false);
         let (exit_sender, exit) = watch::channel(None);
         let start = self.reserve(&request.id, ended.clone(), exit)?;
-        let outcome = self.launch(&request, start, ended, ended_sender, exit_sender).await;
+        let outcome =
+            self.launch(&request, inherited, start, ended, ended_sender, exit_sender).await;
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         match &outcome {
             Ok(Start::Started(pid, terminal)) => {
@@ -178,9 +189,20 @@ impl Processes {
         Ok(start)
     }
 
+    /// What a helper is told beside its arguments.
+    fn hand_over(&self, request: &mut Process) -> io::Result<Option<OwnedFd>> {
+        if request.id == MAIN_PROCESS && self.ssh.is_some() {
+            let workload = Process { args: Vec::new(), ..request.clone() };
+            // There is one.
+            let _ = self.workload.set(workload);
+        }
+        handover::prepare(request, self.ssh.as_ref(), self.workload.get(), &self.hostname)
+    }
+
     async fn launch(
         &self,
         request: &Process,
+        inherited: Option<OwnedFd>,
         start: u64,
         ended: watch::Receiver<bool>,
         ended_sender: watch::Sender<bool>,
@@ -206,9 +228,7 @@ impl Processes {
             complain(format_args!("make /dev/console: {e}"));
         }
         let mut plan = plan::complete(&command, request, ends, door, &self.itself)?;
-        if !self.cgroup.as_ref().is_some_and(Workload::may_make_devices) {
-            plan.privileges.capabilities &= !capabilities::MKNOD;
-        }
+        plan.inherited = inherited;
         let starting = child::fork(plan)?;
         // No await between these two: see `Reaper::watch`.
         let pid = starting.pid;

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use mvm_proto::users::{self, MAX_FILE};
-pub use mvm_proto::users::{Credentials, UserError};
+pub use mvm_proto::users::{Credentials, Login, UserError};
 
 /// Looks `user` up in the files of the running root.
 pub fn resolve(user: &str, additional: &[String]) -> Result<Credentials, UserError> {
@@ -16,6 +16,11 @@ pub fn resolve(user: &str, additional: &[String]) -> Result<Credentials, UserErr
         read_capped(Path::new(path)).map_err(|e| UserError::Unreadable(format!("{path}: {e}")))
     };
     users::resolve(user, additional, &read("/etc/passwd")?, &read("/etc/group")?)
+}
+
+/// What the running root says of a user's login.
+pub fn login(user: &str) -> io::Result<Option<Login>> {
+    Ok(users::login(user, &read_capped(Path::new("/etc/passwd"))?))
 }
 
 /// A file that is missing or no regular file is empty.

@@ -40,6 +40,15 @@ struct User {
     uid: u32,
     gid: u32,
     home: Vec<u8>,
+    shell: Vec<u8>,
+}
+
+/// What passwd(5) says of a login.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Login {
+    pub name: Vec<u8>,
+    /// Empty where none is named, which means /bin/sh.
+    pub shell: Vec<u8>,
 }
 
 struct Group {
@@ -93,6 +102,15 @@ pub fn resolve(
     Ok(found)
 }
 
+/// The entry of a user who is named as for `resolve`, if there is one.
+pub fn login(user: &str, passwd: &[u8]) -> Option<Login> {
+    let user = user.split(':').next().unwrap_or_default();
+    let number = if user.is_empty() { Some(0) } else { number(user).ok()? };
+    users(passwd)
+        .find(|entry| entry.name == user.as_bytes() || number.is_some_and(|uid| entry.uid == uid))
+        .map(|entry| Login { name: entry.name, shell: entry.shell })
+}
+
 fn find_group(name: &str, file: &[u8]) -> Result<u32, UserError> {
     let number = number(name)?;
     groups(file)
@@ -121,7 +139,9 @@ fn users(file: &[u8]) -> impl Iterator<Item = User> {
         let uid = id(fields.nth(1)?)?;
         let gid = id(fields.next()?)?;
         let home = fields.nth(1).unwrap_or_default().to_vec();
-        Some(User { name, uid, gid, home: if home.is_empty() { b"/".to_vec() } else { home } })
+        let home = if home.is_empty() { b"/".to_vec() } else { home };
+        let shell = fields.next().unwrap_or_default().to_vec();
+        Some(User { name, uid, gid, home, shell })
     })
 }
 
@@ -170,6 +190,21 @@ mod tests {
         assert_eq!(found("33"), Ok(web));
         assert_eq!(found(""), Ok((0, 0, vec![0, 1], "/root".into())));
         assert_eq!(found("root"), found("0"));
+    }
+
+    #[test]
+    fn a_login_has_the_shell_of_its_entry() {
+        let shell = |user: &str| {
+            let login = login(user, PASSWD)?;
+            Some((String::from_utf8(login.name).unwrap(), String::from_utf8(login.shell).unwrap()))
+        };
+        let some = |name: &str, shell: &str| Some((name.to_owned(), shell.to_owned()));
+        assert_eq!(shell(""), some("root", "/bin/sh"));
+        assert_eq!(shell("33:adm"), some("web", "/usr/sbin/nologin"));
+        assert_eq!(shell("homeless"), some("homeless", ""));
+        assert_eq!(shell("short"), some("short", ""));
+        assert_eq!(shell("ghost"), None);
+        assert_eq!(shell("-1"), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::image::{self, PullPolicy, Source};
 use crate::pipeline;
 use crate::rootfs::upper;
 use crate::spec::{DEFAULT_MEMORY_MIB, Network, RunSpec, StopTimeout, VmSpec, signal};
+use crate::ssh;
 use crate::state::{Dirs, validate_name};
 use crate::sys;
 
@@ -108,6 +109,10 @@ pub struct CreateArgs {
     /// Seconds that the guest may take to boot [default: 30; emulated: 180]
     #[arg(long, value_parser = values::seconds, value_name = "SECONDS")]
     boot_timeout: Option<Duration>,
+    /// Let the owners of these public keys in over SSH, beside the VM's own key;
+    /// the file of a private key stands for the .pub beside it
+    #[arg(long, value_name = "FILE")]
+    ssh_key: Vec<PathBuf>,
     /// Hypervisor (also: MVM_BACKEND, config.toml) [default: auto]
     #[arg(long, value_enum, value_name = "NAME")]
     backend: Option<BackendName>,
@@ -226,6 +231,7 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             limits,
             log: args.log.limits()?,
             kernel: args.kernel.map(absolute).transpose()?,
+            ssh_keys: ssh::authorized_keys(&args.ssh_key)?,
             boot_window: args.boot_timeout,
             backend: args.backend,
         },

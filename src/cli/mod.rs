@@ -40,6 +40,8 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod ssh;
+mod ssh_config;
 mod start;
 mod stop;
 mod style;
@@ -132,6 +134,8 @@ commands! {
     "start" => Start(start::StartArgs),
     "restart" => Restart(restart::RestartArgs),
     "exec" => Exec(exec::ExecArgs),
+    "ssh" => Ssh(ssh::SshArgs),
+    "ssh-config" => SshConfig(ssh_config::SshConfigArgs),
     "cp" => Cp(cp::CpArgs),
     "pull" => Pull(pull::PullArgs),
     "push" => Push(push::PushArgs),
@@ -265,6 +269,8 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Start(args) => plain(on_runtime(start::run(&dirs, args))),
         Command::Restart(args) => plain(on_runtime(restart::run(&dirs, args))),
         Command::Exec(args) => on_runtime(exec::run(&dirs, args)),
+        Command::Ssh(args) => on_runtime(ssh::run(&dirs, args)),
+        Command::SshConfig(args) => plain(ssh_config::run(&dirs, &args)),
         Command::Cp(args) => plain(on_runtime(cp::run(&dirs, args))),
         Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
         Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),

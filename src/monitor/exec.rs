@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, capabilities, started};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 
 use super::clients::{Client, Clients};
 use super::life::{code, not_started};
@@ -20,6 +20,13 @@ use crate::agent::{Agent, AgentError};
 use crate::error::{Failure, Result};
 use crate::spec::bytes;
 use crate::terminal::Size;
+
+/// The helper that serves one SSH connection.
+pub const SSH_SERVER: &str = "ssh-server";
+
+/// SSH connections of a VM at once, each of which is a process there of some
+/// MiB.
+const MAX_SSH: usize = 32;
 
 const SIGHUP: u32 = 1;
 /// Streams of these processes are numbered from here, a few for each.
@@ -53,11 +60,14 @@ pub struct Inside {
     /// The workload as it was started.
     template: Process,
     last: AtomicU32,
+    /// For as many SSH connections as there may be.
+    ssh: Arc<Semaphore>,
 }
 
 impl Inside {
     pub fn new(agent: Agent, template: Process) -> Arc<Self> {
-        Arc::new(Self { agent, template, last: AtomicU32::new(0) })
+        let ssh = Arc::new(Semaphore::new(MAX_SSH));
+        Arc::new(Self { agent, template, last: AtomicU32::new(0), ssh })
     }
 }
 
@@ -108,7 +118,12 @@ impl Exec {
         orders: mpsc::Receiver<Order>,
     ) {
         let stays = request.detach;
-        let ended = match self.start(request, input).await {
+        let admitted = self.admit(&request);
+        let ended = match admitted {
+            Ok(_) => self.start(request, input).await,
+            Err(_) => Err(too_many()),
+        };
+        let ended = match ended {
             Ok(moving) => {
                 self.clients.tell(&self.client, Event::Started).await;
                 self.wait(moving, orders, stays).await
@@ -120,6 +135,15 @@ impl Exec {
             Err(failure) => Event::Failed(failure),
         };
         self.clients.tell(&self.client, event).await;
+    }
+
+    /// Room for a process, which is taken until this goes.
+    fn admit(&self, request: &ExecRequest) -> Admitted {
+        let is_ssh = request.args.first().is_some_and(|name| name == SSH_SERVER.as_bytes());
+        match request.helper && is_ssh {
+            true => Arc::clone(&self.inside.ssh).try_acquire_owned().map(Some),
+            false => Ok(None),
+        }
     }
 
     async fn start(
@@ -216,6 +240,13 @@ impl Exec {
             _ => {}
         }
     }
+}
+
+type Admitted = std::result::Result<Option<OwnedSemaphorePermit>, TryAcquireError>;
+
+fn too_many() -> Failure {
+    Failure::new(format!("the VM has {MAX_SSH} SSH connections, and takes no more"))
+        .hint("end some; ssh's ControlMaster has many sessions in one connection")
 }
 
 fn lost(error: AgentError) -> Failure {

@@ -26,7 +26,7 @@ use std::sync::{Mutex, PoisonError};
 
 pub use attached::{Attached, Attachment, End};
 pub use client::{attach, end_of, exec, order_signal, order_stop, spawn};
-pub use exec::ExecRequest;
+pub use exec::{ExecRequest, SSH_SERVER};
 pub use follow::Follower;
 pub use helper::{Helper, HelperEnd, helper};
 pub use launch::{Launch, StopOrder};

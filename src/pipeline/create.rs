@@ -15,6 +15,7 @@ use crate::image::{
     Image, LayerImage, LoadOptions, Progress, PullOptions, PullPolicy, Reference, Source, Store,
 };
 use crate::spec::{Blueprint, RunSpec};
+use crate::ssh;
 use crate::state::{Claim, Dirs, ImageRecord, Phase, Record, SCHEMA, VmStore, now_ms, random_id};
 
 /// Bytes of a command in its record. The blueprint has all of them.
@@ -54,6 +55,10 @@ pub async fn create(
         implied_dirs: layer.implied_dirs.clone(),
     };
     let layers = image.layers.iter().map(layer).collect();
+    if let Err(failure) = ssh::Keys::ensure(claim.directory()) {
+        claim.remove()?;
+        return Err(failure);
+    }
     let blueprint = Blueprint { spec: spec.vm, image: image.config.clone(), layers };
     let injects = !spec.inject.is_empty();
     Ok(Created { claim, blueprint, injects, cidfile: spec.cidfile, _image: image })
@@ -137,6 +142,7 @@ fn record(dirs: &Dirs, spec: &RunSpec, image: &Image, host: &Host) -> Result<Rec
         },
         command: readable(&command),
         backend: host.backend.backend().name().into(),
+        user: vm.user.clone().unwrap_or_else(|| image.config.user.clone()),
         vcpus: vm.vcpus(),
         memory_mib: vm.memory_mib,
         network: vm.network.name().into(),

@@ -19,6 +19,7 @@ use crate::net::{Passt, passt};
 use crate::preflight;
 use crate::rootfs::{self, upper};
 use crate::spec::{Blueprint, Network};
+use crate::ssh::Keys;
 use crate::state::{Claim, Dirs, Phase, Record};
 
 /// How long a guest may take to report when nothing else is said.
@@ -53,7 +54,9 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         run: dirs.vm_runtime(&claim.record.id),
         log: claim.directory().to_owned(),
     };
-    let init = init_config(blueprint, &claim.record, rootfs.guest, shares.guest, network)?;
+    let keys = timed("ssh keys", || Keys::ensure(claim.directory()))?;
+    let mut init = init_config(blueprint, &claim.record, rootfs.guest, shares.guest, network)?;
+    init.ssh = MessageField::some(keys.for_guest(&spec.ssh_keys)?);
     let default_window = match preflight.accelerated() {
         true => BOOT_WINDOW,
         false => EMULATED_BOOT_WINDOW,

@@ -89,6 +89,9 @@ pub struct VmSpec {
     #[serde(default = "kept")]
     pub log: Option<logs::Limits>,
     pub kernel: Option<PathBuf>,
+    /// Public keys that get in over SSH, beside the VM's own.
+    #[serde(default)]
+    pub ssh_keys: Vec<String>,
     pub boot_window: Option<Duration>,
     pub backend: Option<BackendName>,
 }
@@ -246,6 +249,7 @@ pub mod tests {
             limits: Limits::default(),
             log: kept(),
             kernel: None,
+            ssh_keys: Vec::new(),
             boot_window: None,
             backend: None,
         }

@@ -25,6 +25,9 @@ pub struct Record {
     /// Command line as the guest runs it, for people; lossy where it is not UTF-8.
     pub command: Vec<String>,
     pub backend: String,
+    /// Who the command runs as, as it was asked for; empty is root.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub user: String,
     pub vcpus: u32,
     pub memory_mib: u64,
     pub network: String,
@@ -55,7 +58,7 @@ pub struct Record {
 }
 
 /// The fields above.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "schema",
     "id",
     "name",
@@ -63,6 +66,7 @@ const FIELDS: [&str; 19] = [
     "image",
     "command",
     "backend",
+    "user",
     "vcpus",
     "memory_mib",
     "network",

@@ -48,6 +48,12 @@ pub struct Found {
 }
 
 impl Found {
+    /// Whether it has a monitor, or is about to. Else who holds it, if someone does, works in
+    /// one that does not run, as `mvm cp` does.
+    pub fn runs(&self) -> bool {
+        self.alive && !matches!(self.record.phase, Phase::Created | Phase::Exited | Phase::Dead)
+    }
+
     /// The phase that is true now, whatever a dead monitor wrote.
     pub fn phase(&self) -> Phase {
         match self.record.phase {
@@ -172,7 +178,12 @@ impl VmStore {
             self.by_prefix(word)?
         };
         let Some(id) = id else { return Ok(None) };
-        let found = self.read(&id)?;
+        let found = match self.read(&id) {
+            Ok(found) => found,
+            // It was removed since it was found.
+            Err(_) if !self.record_path(&id).exists() => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if self.is_garbage(&found) {
             let _ = self.remove_files(&id, Some(&found.record));
             return Ok(None);
@@ -215,6 +226,10 @@ impl VmStore {
         };
         match take(&lock) {
             true => self.remove_files(id, Some(&found.record)),
+            false if !self.read(id).is_ok_and(|now| now.runs()) => {
+                Err(Failure::new(format!("VM {} is in use", found.record.name))
+                    .hint("mvm cp, or another command, works in it; try again later"))
+            }
             false => Err(Failure::new(format!("VM {} is running", found.record.name))
                 .hint(format!("mvm rm -f {}", found.record.name))),
         }
@@ -514,6 +529,7 @@ pub(super) mod tests {
             },
             command: vec!["true".into()],
             backend: "qemu".into(),
+            user: String::new(),
             vcpus: 1,
             memory_mib: 64,
             network: "none".into(),

@@ -4,6 +4,8 @@
 //! of the image, and may block, crash and be killed like any process.
 
 mod files;
+mod sftp_server;
+mod ssh_server;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
@@ -13,8 +15,12 @@ use crate::error::complain;
 /// Gets what follows its name, and is to say on stderr what went wrong.
 type Helper = fn(Vec<OsString>) -> ExitCode;
 
-const HELPERS: [(&str, Helper); 2] =
-    [(mvm_files::helper::OUT, files::out), (mvm_files::helper::IN, files::into)];
+const HELPERS: [(&str, Helper); 4] = [
+    (mvm_files::helper::OUT, files::out),
+    (mvm_files::helper::IN, files::into),
+    ("sftp-server", sftp_server::run),
+    ("ssh-server", ssh_server::run),
+];
 
 /// Runs the helper that this process was started as.
 pub fn run() -> ExitCode {
