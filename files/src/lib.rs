@@ -11,5 +11,9 @@ mod unpack;
 
 pub use error::{Error, Notes, Result, text};
 pub use landing::{is_directory_wanted, name_of};
+#[cfg(target_os = "linux")]
+pub use pack::pack_pipe;
 pub use pack::{As, pack};
+#[cfg(target_os = "linux")]
+pub use unpack::unpack_pipe;
 pub use unpack::{Into, Rules, unpack};

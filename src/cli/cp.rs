@@ -105,7 +105,7 @@ async fn with_helper<W: Future<Output = Result<()>>>(
         Held::Runs(found) => Err(Failure::new(format!("VM {name} is {}", found.phase()))
             .hint("copy when its command runs")),
         Held::Claimed(claim) => {
-            let booting = course.given_up.run_until_cancelled(Visit::begin(*claim)).await;
+            let booting = course.given_up.run_until_cancelled(Visit::begin(claim)).await;
             let visit = booting.ok_or_else(copy::given_up)??;
             let outcome = match visit.helper(request).await {
                 Ok(helper) => work(helper).await,

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::busy::Busy;
 use super::format::Format;
 use super::style::Tone;
 use crate::confine::{self, ConfineError, Report};
@@ -37,7 +38,9 @@ pub fn run(dirs: &Dirs, args: &DoctorArgs) -> Result<u8> {
         environment: Environment::of_process(),
     };
     let places = Places { data: &dirs.data, cache: &dirs.cache, runtime: &dirs.runtime };
+    let busy = Busy::with("looking at this host");
     let (facts, mut findings) = report(&requirements, places);
+    drop(busy);
     findings.insert(0, backend(&facts, &wish));
     if cfg!(target_os = "linux") {
         findings.push(confinement(confine::probe()));

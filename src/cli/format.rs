@@ -118,6 +118,45 @@ pub fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
 
+    /// Names of commands that print JSON, `image ls` and its like by the short one.
+    fn with_json(command: &clap::Command, path: &str, names: &mut Vec<String>) {
+        for inner in command.get_subcommands() {
+            let path = format!("{path} {}", inner.get_name());
+            let json = inner.get_arguments().filter(|arg| arg.get_long() == Some("format"));
+            let listed = |arg: &clap::Arg| arg.get_possible_values();
+            let mut json = json.filter(|arg| {
+                listed(arg).is_empty() || listed(arg).iter().any(|value| value.get_name() == "json")
+            });
+            if json.next().is_some() {
+                names.push(match path.as_str() {
+                    "mvm image ls" => "mvm images".into(),
+                    "mvm image history" => "mvm history".into(),
+                    _ => path.clone(),
+                });
+            }
+            with_json(inner, &path, names);
+        }
+    }
+
+    #[test]
+    fn every_json_is_documented() {
+        use clap::CommandFactory;
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/JSON.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let mut names = Vec::new();
+        with_json(&crate::cli::Cli::command(), "mvm", &mut names);
+        assert!(names.contains(&"mvm ps".to_owned()), "{names:?}");
+        for name in names {
+            let heading = |line: &str| {
+                let title = line.strip_prefix("## `").map(|title| title.trim_end_matches('`'));
+                title.is_some_and(|t| t == name || t.starts_with(&format!("{name} --format")))
+            };
+            assert!(document.lines().any(heading), "docs/JSON.md has no `{name} --format json`");
+        }
+        let schema = format!("**Schema {}**", crate::cli::version::JSON_SCHEMA);
+        assert!(document.contains(&schema), "docs/JSON.md is of another schema");
+    }
+
     #[test]
     fn sizes_as_docker_shows_them() {
         for (bytes, text) in [

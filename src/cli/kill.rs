@@ -26,7 +26,7 @@ pub async fn run(dirs: &Dirs, args: KillArgs) -> Result<u8> {
 
 async fn kill(found: &Found, signal: u32) -> Result<()> {
     let record = &found.record;
-    if !found.alive {
+    if !found.runs() {
         return Err(Failure::new(format!("VM {} is not running", record.name)));
     }
     monitor::order_signal(record, signal).await

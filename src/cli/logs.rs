@@ -59,7 +59,7 @@ pub async fn run(dirs: &Dirs, args: LogsArgs) -> Result<u8> {
     let failed = |e: io::Error| Failure::cannot(format!("read the log of {}", args.vm), e);
     // Before the first look, so that nothing falls between the two. A VM that
     // does not run, or ended just now, is at its end.
-    let mut follower = match args.follow && found.alive {
+    let mut follower = match args.follow && found.runs() {
         true => Follower::connect(&found.record).await.ok(),
         false => None,
     };

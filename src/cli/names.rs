@@ -54,6 +54,11 @@ const ABSENT: &[(&[&str], &str, &str)] = &[
         "mvm runs images and builds none",
         "build with docker, podman or buildah, then: docker save NAME | mvm load",
     ),
+    (
+        &["container", "vm"],
+        "VMs are what mvm's commands are about",
+        "leave the word out: mvm ps, mvm run, mvm rm; mvm system prune removes those that ended",
+    ),
     (&["compose"], "mvm has no compose", "start each with mvm run -d, in a script"),
     (
         &["swarm", "service", "stack", "node", "secret"],

@@ -34,7 +34,7 @@ pub async fn run(dirs: &Dirs, args: StopArgs) -> Result<u8> {
 
 /// Stops one VM; one that does not run is stopped already.
 pub async fn stop(found: &Found, signal: Option<u32>, timeout: Option<StopTimeout>) -> Result<()> {
-    if !found.alive {
+    if !found.runs() {
         return Ok(());
     }
     match monitor::order_stop(&found.record, signal, timeout).await {

@@ -35,7 +35,7 @@ pub async fn run(dirs: &Dirs, args: WaitArgs) -> Result<u8> {
 }
 
 async fn exit_code(store: &VmStore, found: Found) -> Result<u8> {
-    if found.alive
+    if found.runs()
         && let Ok(Some(code)) = monitor::end_of(&found.record).await
     {
         return Ok(code);

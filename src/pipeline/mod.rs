@@ -93,8 +93,7 @@ pub async fn create(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> 
 /// Starts a VM that exists. `None` if it runs, or someone else is starting it.
 pub async fn start(found: &Found, mut attachment: Attachment) -> Result<Option<Started>> {
     let dirs = &found.record.dirs;
-    let Held::Claimed(claim) = hold(found).await? else { return Ok(None) };
-    let mut claim = *claim;
+    let Held::Claimed(mut claim) = hold(found).await? else { return Ok(None) };
     let blueprint = Blueprint::read(claim.directory())?.ok_or_else(|| {
         Failure::new(format!("VM {} cannot be started again", claim.record.name))
             .hint("it was made with --rm, or by an mvm that did not keep how")

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Notices, check, injected, start};
 use crate::error::{Failure, Result};
-use crate::monitor::{self, ExecRequest, Helper};
+use crate::monitor::{self, ExecRequest, Helper, Launch};
 use crate::spec::{Blueprint, Network};
 use crate::state::{Claim, Found, Phase, VmStore};
 
@@ -22,7 +22,7 @@ pub struct Visit {
 
 /// What came of a wish to have a VM that does not run.
 pub enum Held {
-    Claimed(Box<Claim>),
+    Claimed(Claim),
     /// It runs by now, or is about to.
     Runs(Found),
 }
@@ -34,10 +34,10 @@ pub async fn hold(found: &Found) -> Result<Held> {
     let begun = Instant::now();
     loop {
         if let Some(claim) = store.claim(&found.record.id)? {
-            return Ok(Held::Claimed(Box::new(claim)));
+            return Ok(Held::Claimed(claim));
         }
         let now = store.read(&found.record.id)?;
-        if now.alive && !matches!(now.record.phase, Phase::Created | Phase::Exited) {
+        if now.runs() {
             return Ok(Held::Runs(now));
         }
         if begun.elapsed() > PATIENCE {
@@ -61,11 +61,18 @@ impl Visit {
         let host = check(&dirs, &blueprint.spec, Notices::Hidden)?;
         let mut launch = start::prepare(&dirs, host, &blueprint, &claim)?;
         launch.inject = injected(&claim);
-        if claim.record.phase == Phase::Created && !claim.record.has_disk {
-            // Or its first start would take another one.
-            claim.record.has_disk = true;
-            claim.save()?;
+        match claim.record.phase {
+            // Or its first start would take another disk.
+            Phase::Created if !claim.record.has_disk => claim.record.has_disk = true,
+            // Or it would seem to run while it is held.
+            Phase::Starting | Phase::Running => claim.record.phase = Phase::Dead,
+            _ => return Self::boot(claim, launch).await,
         }
+        claim.save()?;
+        Self::boot(claim, launch).await
+    }
+
+    async fn boot(claim: Claim, launch: Launch) -> Result<Self> {
         Ok(Self { inside: monitor::Visit::begin(launch).await?, _claim: claim })
     }
 

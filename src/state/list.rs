@@ -11,9 +11,10 @@ use std::thread;
 use serde::Deserialize;
 
 use super::rename::renamed;
-use super::vms::{check_schema, is_locked, other_vm, read_record_text};
+use super::vms::{check_schema, is_locked_in, other_vm, read_text_in};
 use super::{Found, Phase, Record, VmStore};
 use crate::error::Result;
+use crate::sys::Folder;
 
 /// VMs for which another thread is worth its start.
 const EACH: usize = 100;
@@ -126,8 +127,16 @@ impl VmStore {
     ) -> Vec<(String, Seen)> {
         let cpus = thread::available_parallelism().map_or(1, NonZero::get);
         let threads = (ids.len() / EACH).clamp(1, cpus.min(MAX_THREADS));
+        let renamed: HashSet<&str> =
+            names.iter().filter_map(|entry| entry.strip_prefix('.')).collect();
+        let Ok(folder) = Folder::open(&self.dirs.vms()) else { return Vec::new() };
         let see = |ids: &[String]| -> Vec<(String, Seen)> {
-            ids.iter().map(|id| (id.clone(), self.see(id, survey, names))).collect()
+            let mut text = Vec::new();
+            let see = |id: &String| {
+                let seen = self.see(&folder, id, survey, &renamed, &mut text);
+                (id.clone(), seen.unwrap_or_else(|failure| Seen::Unreadable(failure.message)))
+            };
+            ids.iter().map(see).collect()
         };
         if threads == 1 {
             return see(ids);
@@ -145,28 +154,31 @@ impl VmStore {
         })
     }
 
-    fn see(&self, id: &str, survey: Survey, names: &HashSet<String>) -> Seen {
-        self.try_see(id, survey, names).unwrap_or_else(|failure| Seen::Unreadable(failure.message))
-    }
-
-    fn try_see(&self, id: &str, survey: Survey, names: &HashSet<String>) -> Result<Seen> {
+    fn see(
+        &self,
+        vms: &Folder,
+        id: &str,
+        survey: Survey,
+        second_names: &HashSet<&str>,
+        text: &mut Vec<u8>,
+    ) -> Result<Seen> {
         let path = self.record_path(id);
-        let text = read_record_text(&path)?;
+        read_text_in(vms, id, &path, text)?;
         if survey == Survey::Up
-            && let Ok(glance) = serde_json::from_slice::<Glance>(&text)
+            && let Ok(glance) = serde_json::from_slice::<Glance>(text)
             && !asks_for_a_look(glance.phase, glance.auto_remove)
         {
             return Ok(Seen::Passed);
         }
-        let mut record = check_schema(&path, Record::shown(&text))?;
+        let mut record = check_schema(&path, Record::shown(text))?;
         if record.id != id {
             return Err(other_vm(id));
         }
-        if names.contains(&format!(".{id}")) {
+        if second_names.contains(id) {
             record.name = renamed(&self.dirs, id).unwrap_or(record.name);
         }
         let look = survey == Survey::Exact || asks_for_a_look(record.phase, record.auto_remove);
-        let alive = look && is_locked(&self.dirs.vm(id));
+        let alive = look && is_locked_in(vms, id);
         // A record that was read before its lock was found free may be older
         // than that.
         match look && !alive {

@@ -16,7 +16,8 @@ use super::{
     Dirs, Durability, Phase, Record, SCHEMA, make_private_dir, random_name, replace_file_with,
 };
 use crate::error::{Failure, Result};
-use crate::{similar, sys};
+use crate::similar;
+use crate::sys::{self, Folder};
 
 const RECORD: &str = "vm.json";
 const LOCK: &str = "lock";
@@ -47,6 +48,12 @@ pub struct Found {
 }
 
 impl Found {
+    /// Whether it has a monitor, or is about to. Else who holds it, if someone does, works in
+    /// one that does not run, as `mvm cp` does.
+    pub fn runs(&self) -> bool {
+        self.alive && !matches!(self.record.phase, Phase::Created | Phase::Exited | Phase::Dead)
+    }
+
     /// The phase that is true now, whatever a dead monitor wrote.
     pub fn phase(&self) -> Phase {
         match self.record.phase {
@@ -171,7 +178,12 @@ impl VmStore {
             self.by_prefix(word)?
         };
         let Some(id) = id else { return Ok(None) };
-        let found = self.read(&id)?;
+        let found = match self.read(&id) {
+            Ok(found) => found,
+            // It was removed since it was found.
+            Err(_) if !self.record_path(&id).exists() => return Ok(None),
+            Err(error) => return Err(error),
+        };
         if self.is_garbage(&found) {
             let _ = self.remove_files(&id, Some(&found.record));
             return Ok(None);
@@ -214,6 +226,10 @@ impl VmStore {
         };
         match take(&lock) {
             true => self.remove_files(id, Some(&found.record)),
+            false if !self.read(id).is_ok_and(|now| now.runs()) => {
+                Err(Failure::new(format!("VM {} is in use", found.record.name))
+                    .hint("mvm cp, or another command, works in it; try again later"))
+            }
             false => Err(Failure::new(format!("VM {} is running", found.record.name))
                 .hint(format!("mvm rm -f {}", found.record.name))),
         }
@@ -242,7 +258,7 @@ impl VmStore {
     /// A lone VM as it is now.
     pub fn read(&self, id: &str) -> Result<Found> {
         let directory = self.dirs.vm(id);
-        let record = read_record(&self.dirs, id)?;
+        let record = record_of(&self.dirs, id)?;
         if record.id != id {
             return Err(other_vm(id));
         }
@@ -361,7 +377,7 @@ impl Claim {
     /// What the monitor does with the lock that it inherited.
     pub fn inherit(dirs: &Dirs, id: &str, lock: File) -> Result<Self> {
         let directory = dirs.vm(id);
-        let record = read_record(dirs, id)?;
+        let record = record_of(dirs, id)?;
         Ok(Self { record, directory, lock })
     }
 
@@ -408,9 +424,17 @@ fn take(lock: &File) -> bool {
 }
 
 /// Whether a process holds the VM's lock.
-pub(super) fn is_locked(directory: &Path) -> bool {
-    let Ok(lock) = File::open(directory.join(LOCK)) else { return false };
-    matches!(FileExt::try_lock_shared(&lock), Err(TryLockError::WouldBlock))
+fn is_locked(directory: &Path) -> bool {
+    File::open(directory.join(LOCK)).is_ok_and(|lock| is_held(&lock))
+}
+
+/// As `is_locked`, of the VM with this ID in the directory of all.
+pub(super) fn is_locked_in(vms: &Folder, id: &str) -> bool {
+    vms.file(&format!("{id}/{LOCK}")).is_ok_and(|lock| is_held(&lock))
+}
+
+fn is_held(lock: &File) -> bool {
+    matches!(FileExt::try_lock_shared(lock), Err(TryLockError::WouldBlock))
 }
 
 /// An ID or a name.
@@ -419,7 +443,7 @@ pub(super) fn read_small(path: &Path) -> Option<String> {
     (text.len() <= 128).then_some(text)
 }
 
-fn read_record(dirs: &Dirs, id: &str) -> Result<Record> {
+fn record_of(dirs: &Dirs, id: &str) -> Result<Record> {
     let path = dirs.vm(id).join(RECORD);
     let mut record = check_schema(&path, Record::whole(&read_record_text(&path)?))?;
     record.name = renamed(dirs, id).unwrap_or(record.name);
@@ -427,14 +451,38 @@ fn read_record(dirs: &Dirs, id: &str) -> Result<Record> {
 }
 
 /// The bytes of a record.
-pub(super) fn read_record_text(path: &Path) -> Result<Vec<u8>> {
-    let mut text = Vec::with_capacity(USUAL_RECORD);
-    let read = File::open(path).and_then(|f| f.take(MAX_RECORD + 1).read_to_end(&mut text));
-    let length = read.map_err(|e| unreadable(path, e))?;
-    if length as u64 > MAX_RECORD {
-        return Err(unreadable(path, format!("more than {MAX_RECORD} bytes are no record")));
+fn read_record_text(path: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    read_record(path, File::open(path), &mut text).map(|()| text)
+}
+
+/// As `read_record_text`, in the directory of all VMs, to a place that is used
+/// again.
+pub(super) fn read_text_in(vms: &Folder, id: &str, path: &Path, text: &mut Vec<u8>) -> Result<()> {
+    text.clear();
+    read_record(path, vms.file(&format!("{id}/{RECORD}")), text)
+}
+
+fn read_record(path: &Path, file: io::Result<File>, text: &mut Vec<u8>) -> Result<()> {
+    file.and_then(|file| read_all(file, text)).map_err(|e| unreadable(path, e))?;
+    match text.len() as u64 > MAX_RECORD {
+        true => Err(unreadable(path, format!("more than {MAX_RECORD} bytes are no record"))),
+        false => Ok(()),
     }
-    Ok(text)
+}
+
+/// A record that is whole ends so: nobody asks again, a thousand times, whether
+/// there is more.
+const END: &[u8] = b"}";
+
+fn read_all(mut file: File, text: &mut Vec<u8>) -> io::Result<()> {
+    text.resize(USUAL_RECORD, 0);
+    let length = file.read(text)?;
+    text.truncate(length);
+    if length == USUAL_RECORD || !text.ends_with(END) {
+        file.take(MAX_RECORD + 1).read_to_end(text)?;
+    }
+    Ok(())
 }
 
 /// A record that this version can use.

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 /// A local connection between processes of this user.
@@ -41,6 +41,20 @@ pub fn file_identity(metadata: &Metadata) -> String {
 /// Bytes of a file; what holes save is not told here.
 pub fn allocated_bytes(metadata: &Metadata) -> u64 {
     metadata.file_size()
+}
+
+/// A directory below which files are opened.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|_| Self(path.to_owned()))
+    }
+
+    /// Opens a file of it for reading.
+    pub fn file(&self, name: &str) -> io::Result<File> {
+        File::open(self.0.join(name))
+    }
 }
 
 /// There are no pipes among the files of a directory here.

@@ -178,3 +178,34 @@ fn a_terminal_gets_colour_and_a_table_that_fits() {
     let error = seen(80, &[], &["stop", "nobody"]);
     assert!(error.contains("\u{1b}[31m\u{1b}[1merror:"), "{error}");
 }
+
+#[test]
+fn completion_makes_nothing_and_is_silent_about_what_is_wrong() {
+    let home = Home::new();
+    let ask = |directory: &Path, words: &[&str]| {
+        let count = words.len().to_string();
+        let line = [&["__complete", count.as_str()], words].concat();
+        let output = home.mvm(line).env("MVM_HOME", directory).run();
+        assert_eq!(output.stderr_text(), "");
+        output.status(0).stdout_text()
+    };
+    let nowhere = home.path().join("nowhere");
+    for line in [&["mvm", "stop", ""][..], &["mvm", "run", ""], &["mvm", "config", "set", ""]] {
+        assert!(ask(&nowhere, line).ends_with(":\n"), "{line:?}");
+    }
+    assert!(!nowhere.exists());
+    // What others would complain of, or wait for, or tidy.
+    let broken = home.path().join("broken");
+    let vms = broken.join("data/vms");
+    let half = vms.join("a".repeat(64));
+    let garbage = vms.join("b".repeat(64));
+    fs::create_dir_all(&half).unwrap();
+    fs::create_dir_all(&garbage).unwrap();
+    fs::write(garbage.join("vm.json"), "{").unwrap();
+    fs::create_dir_all(broken.join("data/blobs")).unwrap();
+    fs::write(broken.join("data/blobs/index.json"), "{").unwrap();
+    for line in [&["mvm", "rm", ""][..], &["mvm", "rmi", ""], &["mvm", "inspect", ""]] {
+        assert_eq!(ask(&broken, line), ":\n", "{line:?}");
+    }
+    assert!(half.exists() && garbage.exists());
+}

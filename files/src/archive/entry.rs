@@ -11,7 +11,7 @@ use tar::Header;
 use super::error::{Name, TarError};
 use super::header::{TAR_BLOCK, checksum_fits, number};
 use super::pax::Pax;
-use super::source::Source;
+use super::source::{BUFFER, Source};
 use super::sparse::SparseMap;
 use super::sparse_read::{old_gnu_map, pax_map};
 
@@ -76,10 +76,39 @@ pub struct Entries<R> {
 impl<R: Read> Entries<R> {
     /// Of a stream that is not compressed.
     pub fn new(tar: R) -> Self {
-        Self { source: Source::new(tar), remaining: 0, padding: 0, current: Vec::new() }
+        Self::with_buffer(tar, BUFFER)
+    }
+
+    /// As `new`, with so many bytes read at once.
+    pub fn with_buffer(tar: R, bytes: usize) -> Self {
+        let source = Source::new(tar, bytes);
+        Self { source, remaining: 0, padding: 0, current: Vec::new() }
+    }
+
+    /// Moves data of the current entry that are not at hand yet by other means than reading:
+    /// `by` gets the stream, and at most how many bytes, and says how many they were; 0 for
+    /// the stream's end. `None`: some are at hand, or there are no more.
+    ///
+    /// # Errors
+    /// Those of `by`; nothing has been moved then.
+    pub fn move_data(
+        &mut self,
+        by: impl FnOnce(&mut R, u64) -> std::io::Result<u64>,
+    ) -> Option<std::io::Result<u64>> {
+        let remaining = self.remaining;
+        if remaining == 0 {
+            return None;
+        }
+        let moved = by(self.source.direct()?, remaining);
+        if let Ok(count) = moved {
+            self.source.passed(count);
+            self.remaining -= count.min(remaining);
+        }
+        Some(moved)
     }
 
     /// The next entry, after skipping what is left of the last; `None` at the end of the archive.
+    #[allow(clippy::should_implement_trait, reason = "it fails, and what it gives has data")]
     pub fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let mut pax = None;
         let mut long_name = None;

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use super::error::TarError;
 
 /// Large enough that the cost of a read call disappears, small enough to stay in the L2 cache.
-const BUFFER: usize = 1 << 20;
+pub(super) const BUFFER: usize = 1 << 20;
 
 pub(super) struct Source<R> {
     inner: R,
@@ -18,8 +18,19 @@ pub(super) struct Source<R> {
 }
 
 impl<R: Read> Source<R> {
-    pub(super) fn new(inner: R) -> Self {
-        Self { inner, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, consumed: 0 }
+    pub(super) fn new(inner: R, buffer: usize) -> Self {
+        let buffer = vec![0; buffer].into_boxed_slice();
+        Self { inner, buffer, start: 0, end: 0, consumed: 0 }
+    }
+
+    /// What it reads from, if nothing of it is at hand.
+    pub(super) fn direct(&mut self) -> Option<&mut R> {
+        (self.start == self.end).then_some(&mut self.inner)
+    }
+
+    /// `n` bytes were taken from what it reads from.
+    pub(super) fn passed(&mut self, n: u64) {
+        self.consumed += n;
     }
 
     /// Bytes consumed so far.

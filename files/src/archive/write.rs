@@ -105,6 +105,18 @@ impl<W: Write> Writer<W> {
         }
     }
 
+    /// Data of the entry that come by other means than through here: `by` gets where the tar
+    /// goes, behind all before, and says how many bytes it wrote there.
+    ///
+    /// # Errors
+    /// Those of the stream, and of `by`.
+    pub fn data_by(&mut self, by: impl FnOnce(&mut W) -> io::Result<u64>) -> io::Result<u64> {
+        self.flush()?;
+        let count = by(&mut self.out)?;
+        self.written += count;
+        Ok(count)
+    }
+
     /// Data of the entry that is all zeros.
     ///
     /// # Errors

@@ -21,6 +21,10 @@ const MIN_HOLES: u64 = 256 << 10;
 /// Pieces of a file with holes; one with more is sent whole.
 const MAX_PIECES: usize = 10_000;
 
+/// Bytes that are moved by one system call.
+#[cfg(target_os = "linux")]
+const MAX_SENT: usize = 1 << 20;
+
 /// Attributes that belong to a file wherever it is: not those that this machine's security
 /// modules and overlays have put on it.
 pub fn kept_attribute(name: &[u8]) -> bool {
@@ -129,4 +133,16 @@ pub fn is_made_up(file: &File) -> bool {
 #[cfg(not(target_os = "linux"))]
 pub fn is_made_up(_: &File) -> bool {
     false
+}
+
+/// Moves bytes of a file to a pipe. None where the kernel cannot, or there are no more: who
+/// reads on sees which.
+#[cfg(target_os = "linux")]
+pub fn send(file: &mut File, pipe: &mut File, most: u64) -> io::Result<u64> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(MAX_SENT);
+    match rustix::io::retry_on_intr(|| rustix::fs::sendfile(&*pipe, &*file, None, most)) {
+        Ok(count) => Ok(count as u64),
+        Err(Errno::INVAL | Errno::IO | Errno::NOSYS) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, readli
 use rustix::io::Errno;
 
 use super::facts::{self, is_made_up};
-use super::{As, below, write_file};
+use super::{As, Bulk, below, write_file};
 use crate::archive::{Entry, Kind, Name, Writer};
 use crate::error::{Doing, Error, Notes, Result};
 
@@ -28,12 +28,14 @@ pub fn pack<W: Write>(
     path: &Path,
     what: &As,
     tar: &mut Writer<W>,
+    bulk: Bulk<File, W>,
     notes: &mut Notes,
 ) -> Result<()> {
     let shown = path.as_os_str().as_bytes();
     let (parent, name) = split(path, what.follow);
     let parent = open_directory(CWD, parent.as_os_str(), OFlags::empty()).doing("read", shown)?;
-    let mut packer = Packer { shown, what, tar, notes, links: HashMap::new(), open: Vec::new() };
+    let mut packer =
+        Packer { shown, what, tar, bulk, notes, links: HashMap::new(), open: Vec::new() };
     let whole = cfg!(target_os = "linux") && path == Path::new("/");
     packer.entry(&parent, &name, what.name.clone(), None)?;
     if let Some(root) = packer.open.first_mut().filter(|_| whole) {
@@ -86,6 +88,7 @@ struct Packer<'a, W: Write> {
     shown: &'a [u8],
     what: &'a As,
     tar: &'a mut Writer<W>,
+    bulk: Bulk<File, W>,
     notes: &'a mut Notes,
     /// First names of files that have several.
     links: HashMap<(u64, u64), Vec<u8>>,
@@ -143,7 +146,7 @@ impl<W: Write> Packer<'_, W> {
                 };
                 let number = stat.st_rdev;
                 let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
-                let device = (u64::from(major as u32), u64::from(minor as u32));
+                let device = (u64::from(major), u64::from(minor));
                 self.whole(&Entry { device, ..self.of_stat(kind, path, &stat) })
             }
             _ => {
@@ -207,7 +210,7 @@ impl<W: Write> Packer<'_, W> {
         entry.size = metadata.len();
         entry.sparse = facts::holes(&file, &metadata).doing("read", path)?;
         let seek = |file: &mut File, to| file.seek(SeekFrom::Start(to)).map(drop);
-        write_file(&entry, &mut file, seek, self.tar, self.notes)
+        write_file(&entry, &mut file, seek, self.bulk, self.tar, self.notes)
     }
 
     /// A file that has its size when it is read.

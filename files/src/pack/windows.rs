@@ -8,7 +8,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::{As, below, write_file};
+use super::{As, Bulk, below, write_file};
 use crate::archive::{Entry, Kind, Writer};
 use crate::error::{Doing, Error, Notes, Result};
 
@@ -16,6 +16,7 @@ pub fn pack<W: Write>(
     path: &Path,
     what: &As,
     tar: &mut Writer<W>,
+    bulk: Bulk<File, W>,
     notes: &mut Notes,
 ) -> Result<()> {
     let mut left: Vec<(PathBuf, Vec<u8>, bool)> = vec![(path.into(), what.name.clone(), true)];
@@ -48,7 +49,7 @@ pub fn pack<W: Write>(
             let seek = |file: &mut File, to| -> io::Result<()> {
                 file.seek(SeekFrom::Start(to)).map(drop)
             };
-            write_file(&entry, &mut file, seek, tar, notes)?;
+            write_file(&entry, &mut file, seek, bulk, tar, notes)?;
         }
     }
     Ok(())

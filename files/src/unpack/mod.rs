@@ -30,6 +30,9 @@ use system::{Dir, Lost};
 const MAX_PATH: usize = 4096;
 /// Bytes of what is kept of directories until all that is in them is there.
 const MAX_HELD: usize = 64 << 20;
+/// Bytes of a pipe that are read at once; what is large goes around this.
+#[cfg(target_os = "linux")]
+const PIPED: usize = 64 << 10;
 /// What a directory costs there beside its names.
 const OVERHEAD: usize = 256;
 
@@ -60,8 +63,27 @@ pub struct Rules {
 /// The tar is damaged, or breaks a rule; a file cannot be written. What was whole by then
 /// stays, and nothing else.
 pub fn unpack<R: Read>(tar: R, into: Into<'_>, rules: Rules, notes: &mut Notes) -> Result<()> {
-    let mut entries = Entries::new(tar);
-    let first = entries.next()?;
+    let mut feed = Feed { entries: Entries::new(tar), bulk: None };
+    unpack_feed(&mut feed, into, rules, notes)
+}
+
+/// As `unpack`, from a pipe, whose bytes the kernel moves into files.
+///
+/// # Errors
+/// As there.
+#[cfg(target_os = "linux")]
+pub fn unpack_pipe(tar: File, into: Into<'_>, rules: Rules, notes: &mut Notes) -> Result<()> {
+    let entries = Entries::with_buffer(tar, PIPED);
+    unpack_feed(&mut Feed { entries, bulk: Some(system::splice) }, into, rules, notes)
+}
+
+fn unpack_feed<R: Read>(
+    feed: &mut Feed<R>,
+    into: Into<'_>,
+    rules: Rules,
+    notes: &mut Notes,
+) -> Result<()> {
+    let first = feed.entries.next()?;
     let tree = match (into, &first) {
         (Into::Below(_), _) => Tree { root: None, name: None },
         (Into::Place(_), None) => return Err(Error::Empty),
@@ -97,11 +119,11 @@ pub fn unpack<R: Read>(tar: R, into: Into<'_>, rules: Rules, notes: &mut Notes) 
     let mut next = first;
     let mut outcome = Ok(());
     while let Some(entry) = next {
-        outcome = unpacker.entry(entry, &mut entries);
+        outcome = unpacker.entry(entry, feed);
         if outcome.is_err() {
             break;
         }
-        next = match entries.next() {
+        next = match feed.entries.next() {
             Ok(next) => next,
             Err(error) => {
                 outcome = Err(error.into());
@@ -112,6 +134,14 @@ pub fn unpack<R: Read>(tar: R, into: Into<'_>, rules: Rules, notes: &mut Notes) 
     // What is there gets its attributes, however it ended.
     outcome.and(unpacker.finish())
 }
+
+/// A tar, and perhaps a way for data of it that goes around this process.
+struct Feed<R> {
+    entries: Entries<R>,
+    bulk: Option<Bulk<R>>,
+}
+
+type Bulk<R> = fn(&mut R, &File, u64) -> io::Result<u64>;
 
 /// The one part that the first entry's name has; none for the content of a directory.
 fn root(first: &Entry) -> Result<Option<OsString>> {
@@ -177,7 +207,7 @@ struct Unpacker<'a> {
 }
 
 impl Unpacker<'_> {
-    fn entry<R: Read>(&mut self, entry: Entry, entries: &mut Entries<R>) -> Result<()> {
+    fn entry<R: Read>(&mut self, entry: Entry, feed: &mut Feed<R>) -> Result<()> {
         let place = self.tree.place(&entry.path)?;
         let Some((name, parents)) = place.split_last() else {
             // The directory itself, which was there before.
@@ -189,7 +219,7 @@ impl Unpacker<'_> {
         let parent = self.enter(parents, &entry.path)?;
         match entry.kind {
             Kind::Directory => return self.directory(&parent, place, entry),
-            Kind::File => self.file(&parent, name, &entry, entries)?,
+            Kind::File => self.file(&parent, name, &entry, feed)?,
             Kind::HardLink => {
                 let target = self.tree.place(&entry.link)?;
                 let Some((from, above)) = target.split_last() else {
@@ -264,17 +294,17 @@ impl Unpacker<'_> {
         parent: &Dir,
         name: &OsStr,
         entry: &Entry,
-        entries: &mut Entries<R>,
+        feed: &mut Feed<R>,
     ) -> Result<()> {
         let made = parent.temporary(|new| parent.make_file(new));
         let (new, mut file) = made.doing("write", &entry.path)?;
         match &entry.sparse {
-            None => write(&mut file, entry.size, entry, entries)?,
+            None => write(&mut file, entry.size, entry, feed)?,
             Some(map) => {
                 file.set_len(entry.size).doing("write", &entry.path)?;
                 for extent in map.extents() {
                     file.seek(SeekFrom::Start(extent.offset)).doing("write", &entry.path)?;
-                    write(&mut file, extent.length, entry, entries)?;
+                    write(&mut file, extent.length, entry, feed)?;
                 }
             }
         }
@@ -320,20 +350,27 @@ impl Unpacker<'_> {
 }
 
 /// Writes as much of an entry's data.
-fn write<R: Read>(
-    file: &mut File,
-    mut left: u64,
-    entry: &Entry,
-    entries: &mut Entries<R>,
-) -> Result<()> {
+fn write<R: Read>(file: &mut File, mut left: u64, entry: &Entry, feed: &mut Feed<R>) -> Result<()> {
     while left > 0 {
-        let data = entries.data()?;
+        if let Some(bulk) = feed.bulk
+            && let Some(moved) = feed.entries.move_data(|tar, most| bulk(tar, file, most.min(left)))
+        {
+            match moved {
+                Ok(0) => return Err(feed.entries.truncated().into()),
+                Ok(count) => left -= count,
+                // Not between these two.
+                Err(e) if e.kind() == io::ErrorKind::InvalidInput => feed.bulk = None,
+                Err(e) => return Err(e).doing("write", &entry.path),
+            }
+            continue;
+        }
+        let data = feed.entries.data()?;
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
         if count == 0 {
-            return Err(entries.truncated().into());
+            return Err(feed.entries.truncated().into());
         }
         file.write_all(&data[..count]).doing("write", &entry.path)?;
-        entries.consume(count);
+        feed.entries.consume(count);
         left -= count as u64;
     }
     Ok(())

@@ -288,6 +288,41 @@ fn half_a_file_gets_no_name() {
     assert!(outcome.is_err() && !root.path().join("huge").exists());
 }
 
+/// What the kernel moves is the same as what is read, and is missed when it ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_is_as_good_as_its_bytes() {
+    use std::io::Write;
+    let (root, tree) = tree();
+    let bytes = packed(&tree, &As::named(b"tree"));
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let from = tree.clone();
+    let packing = std::thread::spawn(move || {
+        let mut tar = Writer::new(fs::File::from(writer));
+        let what = As::named(b"tree");
+        crate::pack::pack_pipe(&from, &what, &mut tar, &mut Notes::default()).unwrap();
+        tar.finish().unwrap();
+    });
+    let mut sent = Vec::new();
+    std::io::Read::read_to_end(&mut fs::File::from(reader), &mut sent).unwrap();
+    packing.join().unwrap();
+    assert!(sent == bytes);
+    for (length, whole) in [(bytes.len(), true), (bytes.len() / 2, false)] {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let part = bytes[..length].to_vec();
+        let writing = std::thread::spawn(move || fs::File::from(writer).write_all(&part));
+        let place = root.path().join("piped");
+        let rules = Rules { owners: is_root(), ..Rules::default() };
+        let into = Into::Place(&place);
+        let outcome = super::unpack_pipe(reader.into(), into, rules, &mut Notes::default());
+        writing.join().unwrap().unwrap();
+        assert_eq!(outcome.is_ok(), whole, "{outcome:?}");
+        if whole && is_root() {
+            assert_eq!(said(&place), said(&tree));
+        }
+    }
+}
+
 #[test]
 fn trusted_tars_follow_links_where_they_are_asked_to() {
     let root = tempfile::tempdir().unwrap();

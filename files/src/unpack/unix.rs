@@ -24,6 +24,10 @@ use crate::pack::kept_attribute;
 /// Names that are tried for something on its way, before it is given up.
 const TRIES: u32 = 1000;
 
+/// Bytes that are moved by one system call: what pipes hold at most.
+#[cfg(target_os = "linux")]
+const MAX_SPLICE: usize = 1 << 20;
+
 /// One part of a path.
 pub fn name(part: &[u8]) -> Result<OsString, &'static str> {
     match part.contains(&0) {
@@ -230,4 +234,14 @@ fn times(entry: &Entry) -> Timestamps {
     let (seconds, nanos) = entry.mtime;
     let time = Timespec { tv_sec: seconds, tv_nsec: nanos.into() };
     Timestamps { last_access: time, last_modification: time }
+}
+
+/// Moves bytes of a pipe to where a file is written.
+#[cfg(target_os = "linux")]
+pub fn splice(pipe: &mut File, file: &File, most: u64) -> io::Result<u64> {
+    use rustix::pipe::{SpliceFlags, splice};
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(MAX_SPLICE);
+    let moved =
+        rustix::io::retry_on_intr(|| splice(&*pipe, None, file, None, most, SpliceFlags::MOVE))?;
+    Ok(moved as u64)
 }

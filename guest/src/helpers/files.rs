@@ -22,11 +22,12 @@ use crate::error::{Failure, Step};
 /// Writes the tar of a file or directory to stdout.
 pub fn out(arguments: Vec<OsString>) -> ExitCode {
     let Some(asked) = Outgoing::parse(&bytes(arguments)) else { return misused() };
+    give_way();
     let what = As { follow: asked.follow, ..As::named(&asked.name) };
     let path = Path::new(OsStr::from_bytes(&asked.path));
     let mut notes = Notes::default();
     let packed = descriptor(rustix::stdio::stdout()).map(Writer::new).and_then(|mut tar| {
-        mvm_files::pack(path, &what, &mut tar, &mut notes).map_err(|e| e.to_string())?;
+        mvm_files::pack_pipe(path, &what, &mut tar, &mut notes).map_err(|e| e.to_string())?;
         tar.finish().map(drop).map_err(|e| e.to_string())
     });
     end(packed, &notes)
@@ -39,19 +40,28 @@ pub fn into(arguments: Vec<OsString>) -> ExitCode {
     // SAFETY: no handler is set, and nothing else in this process knows signals.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
     umask(Mode::empty());
+    give_way();
     let place = Path::new(OsStr::from_bytes(&asked.place));
     let into = if asked.each { Into::Below(place) } else { Into::Place(place) };
     let rules = Rules { owners: asked.owners, rights: true, follow: asked.each };
     let mut notes = Notes::default();
     let unpacked = prepare(&asked).map_err(|e| e.to_string()).and_then(|()| {
         let tar = descriptor(rustix::stdio::stdin())?;
-        mvm_files::unpack(tar, into, rules, &mut notes).map_err(|e| e.to_string())
+        mvm_files::unpack_pipe(tar, into, rules, &mut notes).map_err(|e| e.to_string())
     });
     if asked.hook {
         // The host forgets what it had of them.
         rustix::fs::sync();
     }
     end(unpacked, &notes)
+}
+
+/// Pipes are to fill before this process runs, and to be emptied: to change places with the
+/// agent for each piece takes longer than the piece.
+fn give_way() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: a process of one thread changes its own policy; the kernel reads one struct.
+    unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_BATCH, &parameters) };
 }
 
 /// Before the workload a root that is to be read-only can be written, for this process alone.
