@@ -48,6 +48,10 @@ bench-leftovers:
 bench-streams:
     cargo bench --bench streams
 
+# Measure SSH against exec.
+bench-ssh:
+    cargo bench --bench ssh
+
 # Measure lists, inspect and completion with 1,000 VMs.
 bench-lists:
     cargo bench --bench lists
