@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use super::format::{self, Output, table};
+use super::format::{self, Output, table_for_people};
 use super::images;
 use crate::collect;
 use crate::error::Result;
@@ -146,10 +146,10 @@ fn verbose(images: &DiskUsage, vms: &[Vm]) -> String {
     }
     let header =
         ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "VMS"];
-    let mut text = format!("Images space usage:\n\n{}\n", table(&header, &rows));
+    let mut text = format!("Images space usage:\n\n{}\n", table_for_people(&header, &rows));
     let rows: Vec<Vec<String>> = vms.iter().map(vm_cells).collect();
     let header = ["VM ID", "IMAGE", "SIZE", "CREATED", "STATE", "NAMES"];
-    text += &format!("VMs space usage:\n\n{}\n", table(&header, &rows));
+    text += &format!("VMs space usage:\n\n{}\n", table_for_people(&header, &rows));
     let leftovers = format::size(images.leftover_bytes);
     text += &format!("Leftovers of pulls: {} ({leftovers})\n", images.leftovers);
     text

@@ -265,7 +265,8 @@ async fn receive(mut reader: ChannelReadHalf) -> Option<u8> {
             // Who reads no more here is no reason to stop the command there: it
             // learns of it by the end of this one.
             ChannelMsg::Data { data } => {
-                if stdout.write_all(&data).await.is_err() || stdout.flush().await.is_err() {
+                let shown = stdout.write_all(&data).await;
+                if shown.is_err() || stdout.flush().await.is_err() {
                     return Some(FAILED);
                 }
             }

@@ -529,7 +529,7 @@ pub(super) mod tests {
             },
             command: vec!["true".into()],
             backend: "qemu".into(),
-            user: String::new(),
+            user: "1000".into(),
             vcpus: 1,
             memory_mib: 64,
             network: "none".into(),

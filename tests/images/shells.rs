@@ -23,6 +23,7 @@ fn lines(image: &str) -> Vec<(String, String)> {
         ("mvm start w", "mvm start worker_2"),
         ("mvm rm -f wo", "mvm rm -f worker_2"),
         ("mvm insp", "mvm inspect"),
+        ("mvm cp web", "mvm cp web-1.a:"),
         ("mvm run --back", "mvm run --backend"),
         ("mvm run --backend=li", "mvm run --backend=libkrun"),
         ("mvm run -it --rm --pull ne", "mvm run -it --rm --pull never"),

@@ -90,6 +90,8 @@ fn files_are_the_shells() {
         ("mvm run --env-file=", Files::All),
         ("mvm run -v ", Files::All),
         ("mvm run oci:", Files::All),
+        ("mvm cp ", Files::All),
+        ("mvm cp web:/etc", Files::None),
         ("mvm run ", Files::None),
         ("mvm run -w ", Files::None),
         ("mvm save -o x -", Files::None),
