@@ -11,6 +11,8 @@ mod unpack;
 
 pub use error::{Error, Notes, Result, text};
 pub use landing::{is_directory_wanted, name_of};
+#[cfg(unix)]
+pub use pack::kept_attribute;
 #[cfg(target_os = "linux")]
 pub use pack::pack_pipe;
 pub use pack::{As, pack};

@@ -309,6 +309,20 @@ fn files_of_vms_that_do_not_run() {
     assert_eq!(look(all), before);
     home.mvm(["start", "-a", "box"]).run().status(3);
     home.mvm(["rm", "box"]).run().status(0);
+
+    // What was not synced is lost with its monitor; that it is dead is not.
+    let run = ["run", "-d", "--name", "box", &image("busybox"), "sleep", "1000"];
+    home.mvm(run).run().status(0);
+    inside(&home, "echo synced >/kept; sync").status(0);
+    home.process("__monitor").kill();
+    home.is_quiet();
+    for _ in 0..2 {
+        assert_eq!(status_of(&home, "box"), "dead");
+        cp(&home, &["box:/kept", &back]).status(0);
+    }
+    assert_eq!(fs::read_to_string(&back).expect("a file"), "synced\n");
+    home.mvm(["start", "box"]).run().status(0);
+    home.mvm(["rm", "-f", "box"]).run().status(0);
     home.is_quiet();
 }
 

@@ -26,6 +26,7 @@ pub fn vm(lab: &Lab, name: &str, image: &str) -> Claim {
         },
         command: vec!["true".into()],
         backend: "qemu".into(),
+        user: String::new(),
         vcpus: 1,
         memory_mib: 64,
         network: "none".into(),

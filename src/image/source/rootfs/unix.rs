@@ -186,7 +186,7 @@ fn xattrs(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     };
     let mut kept = Vec::new();
     let names = list[..length].split(|&byte| byte == 0).filter_map(|n| std::str::from_utf8(n).ok());
-    for name in names.filter(|name| is_kept(name)) {
+    for name in names.filter(|name| mvm_files::kept_attribute(name.as_bytes())) {
         let mut value = vec![0u8; MAX_XATTRS];
         match rustix::fs::lgetxattr(path, name, &mut value[..]) {
             Ok(length) => value.truncate(length),
@@ -198,13 +198,6 @@ fn xattrs(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
     }
     kept.sort();
     Ok(kept)
-}
-
-fn is_kept(name: &str) -> bool {
-    name.starts_with("user.")
-        || name == "security.capability"
-        || name.starts_with("system.posix_acl_")
-        || name.starts_with("trusted.") && !name.starts_with("trusted.overlay.")
 }
 
 fn changed(path: &Path) -> io::Error {
