@@ -7,14 +7,14 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mvm_proto::mux::{FRAME, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::{oneshot, watch};
 
-/// How long a stream may come after the request that names it.
+/// How long a stream may come after the request that names it, and before it.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Bytes moved at once: two whole frames.
@@ -29,7 +29,7 @@ const PIPE: usize = 1 << 20;
 pub struct Streams(Arc<Mutex<HashMap<u32, Meeting>>>);
 
 enum Meeting {
-    Arrived(Stream),
+    Arrived(Stream, Instant),
     Claimed(oneshot::Sender<Stream>),
 }
 
@@ -37,11 +37,17 @@ impl Streams {
     /// Hands a stream to whoever claims its ID. A second stream of one ID is
     /// dropped, and so reset.
     pub fn offer(&self, id: u32, stream: Stream) {
+        let now = Instant::now();
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of requests that never came.
+        table.retain(|_, meeting| match meeting {
+            Meeting::Arrived(_, since) => now.duration_since(*since) < DEADLINE,
+            Meeting::Claimed(_) => true,
+        });
         match table.remove(&id) {
-            None => drop(table.insert(id, Meeting::Arrived(stream))),
+            None => drop(table.insert(id, Meeting::Arrived(stream, now))),
             Some(Meeting::Claimed(waiting)) => drop(waiting.send(stream)),
-            Some(first @ Meeting::Arrived(_)) => drop(table.insert(id, first)),
+            Some(first @ Meeting::Arrived(..)) => drop(table.insert(id, first)),
         }
     }
 
@@ -50,7 +56,7 @@ impl Streams {
         let arrival = {
             let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match table.remove(&id) {
-                Some(Meeting::Arrived(stream)) => return Ok(stream),
+                Some(Meeting::Arrived(stream, _)) => return Ok(stream),
                 Some(first @ Meeting::Claimed(_)) => {
                     table.insert(id, first);
                     return Err(io::Error::other(format!("stream {id} is claimed already")));

@@ -5,29 +5,37 @@
 //! bytes that a request names.
 
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::poll_fn;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 use yamux::{Config, Connection, Mode};
 
 /// ID of the control stream.
 pub const CONTROL: u32 = 0;
 
-/// Streams alive at once; three for each process and one for control.
+/// Streams that the host has open at once; three for each process and one for
+/// control. To ask for more is an error that harms no other.
 pub const MAX_STREAMS: usize = 256;
+
+/// yamux ends the whole connection over one stream too many, and counts those
+/// that were dropped and are not cleaned up yet, too: there is room for as many
+/// of these again.
+const MAX_OF_YAMUX: usize = 2 * MAX_STREAMS;
 
 /// Bytes by which the windows of busy streams may grow, together: what is on
 /// the way while a window update travels, which takes milliseconds where the
 /// guest is emulated.
 const GROWTH: usize = 4 << 20;
 
-/// Bytes that all streams together may have in flight towards one side. yamux
-/// asks for at least 256 KiB for each stream.
-const MAX_WINDOW: usize = MAX_STREAMS * 256 * 1024 + GROWTH;
+/// Bytes that all streams that yamux counts may have in flight towards one side,
+/// of which it asks for at least 256 KiB for each.
+const MAX_WINDOW: usize = MAX_OF_YAMUX * 256 * 1024 + GROWTH;
 
 /// Bytes of a stream in one frame. With its header it fills the 32 KiB that the
 /// guest's kernel writes to a virtio-serial port at once.
@@ -37,12 +45,21 @@ pub const FRAME: usize = 32 * 1024 - 12;
 const ID_DEADLINE: Duration = Duration::from_secs(10);
 
 /// One duplex stream of bytes.
-pub type Stream = Compat<yamux::Stream>;
+pub struct Stream {
+    stream: Compat<yamux::Stream>,
+    /// Its place among the host's.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+type Opening = oneshot::Sender<io::Result<Compat<yamux::Stream>>>;
 
 /// Opens streams. The connection lives until its peer closes it or every
 /// `Opener` is dropped.
 #[derive(Clone)]
-pub struct Opener(mpsc::Sender<oneshot::Sender<io::Result<Stream>>>);
+pub struct Opener {
+    requests: mpsc::Sender<Opening>,
+    places: Arc<Semaphore>,
+}
 
 /// Streams that the other side opened, with their IDs.
 pub struct Incoming(mpsc::Receiver<(u32, Stream)>);
@@ -54,7 +71,7 @@ where
 {
     let (opener, requests) = mpsc::channel(8);
     tokio::spawn(drive(connection(channel, Mode::Client), requests, None));
-    Opener(opener)
+    Opener { requests: opener, places: Arc::new(Semaphore::new(MAX_STREAMS)) }
 }
 
 /// The guest's side of the channel. Must be called inside a tokio runtime.
@@ -72,10 +89,15 @@ where
 
 impl Opener {
     /// Opens a stream and names it. `id` must be unused on this connection.
+    ///
+    /// # Errors
+    /// `ResourceBusy` where there are `MAX_STREAMS` already.
     pub async fn open(&self, id: u32) -> io::Result<Stream> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
         let (reply, answer) = oneshot::channel();
-        self.0.send(reply).await.map_err(|_| closed())?;
-        let mut stream = answer.await.map_err(|_| closed())??;
+        self.requests.send(reply).await.map_err(|_| closed())?;
+        let stream = answer.await.map_err(|_| closed())??;
+        let mut stream = Stream { stream, _place: Some(place) };
         stream.write_u32(id).await?;
         stream.flush().await?;
         Ok(stream)
@@ -83,7 +105,7 @@ impl Opener {
 
     /// Returns when the connection has ended.
     pub async fn closed(&self) {
-        self.0.closed().await;
+        self.requests.closed().await;
     }
 }
 
@@ -98,12 +120,45 @@ fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::BrokenPipe, "the channel is closed")
 }
 
+fn full() -> io::Error {
+    let message = format!("there are {MAX_STREAMS} streams, and no more can be");
+    io::Error::new(io::ErrorKind::ResourceBusy, message)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 fn connection<T>(channel: T, mode: Mode) -> Connection<Compat<T>>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let mut config = Config::default();
-    config.set_max_num_streams(MAX_STREAMS);
+    config.set_max_num_streams(MAX_OF_YAMUX);
     config.set_max_connection_receive_window(Some(MAX_WINDOW));
     config.set_split_send_size(FRAME);
     Connection::new(channel.compat(), config, mode)
@@ -111,7 +166,7 @@ where
 
 /// What woke the driver.
 enum Event {
-    Opened(io::Result<Stream>),
+    Opened(io::Result<Compat<yamux::Stream>>),
     Accepted(yamux::Stream),
     NoOpener,
     Ended,
@@ -120,12 +175,12 @@ enum Event {
 /// Moves bytes until the connection ends.
 async fn drive<T>(
     mut connection: Connection<Compat<T>>,
-    mut requests: mpsc::Receiver<oneshot::Sender<io::Result<Stream>>>,
+    mut requests: mpsc::Receiver<Opening>,
     accepted: Option<mpsc::Sender<(u32, Stream)>>,
 ) where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut waiting: Option<oneshot::Sender<io::Result<Stream>>> = None;
+    let mut waiting: Option<Opening> = None;
     // The side that takes streams has no openers to lose.
     let openers = accepted.is_none();
     loop {
@@ -156,8 +211,8 @@ async fn drive<T>(
 fn poll_event<T>(
     cx: &mut Context<'_>,
     connection: &mut Connection<Compat<T>>,
-    requests: &mut mpsc::Receiver<oneshot::Sender<io::Result<Stream>>>,
-    waiting: &mut Option<oneshot::Sender<io::Result<Stream>>>,
+    requests: &mut mpsc::Receiver<Opening>,
+    waiting: &mut Option<Opening>,
     openers: bool,
 ) -> Poll<Event>
 where
@@ -185,7 +240,7 @@ where
 
 /// Reads a new stream's ID and hands it on; one that does not say it is reset.
 async fn identify(stream: yamux::Stream, accepted: mpsc::Sender<(u32, Stream)>) {
-    let mut stream = stream.compat();
+    let mut stream = Stream { stream: stream.compat(), _place: None };
     if let Ok(Ok(id)) = tokio::time::timeout(ID_DEADLINE, stream.read_u32()).await {
         let _ = accepted.send((id, stream)).await;
     }
@@ -242,6 +297,34 @@ mod tests {
         assert!(!blocked.is_finished());
         drop(held);
         blocked.abort();
+    }
+
+    #[tokio::test]
+    async fn one_stream_too_many_harms_no_other() {
+        let (a, b) = tokio::io::duplex(4096);
+        let (opener, mut incoming) = (host(a), guest(b));
+        let accepting = tokio::spawn(async move {
+            while let Some((_, mut stream)) = incoming.accept().await {
+                tokio::spawn(async move {
+                    let _ = stream.write_all(b"x").await;
+                    let _ = stream.read_u8().await;
+                });
+            }
+        });
+        // The next generation does not wait until the former is cleaned up.
+        for _ in 0..3 {
+            let mut streams = Vec::new();
+            for id in 0..MAX_STREAMS {
+                streams.push(opener.open(id as u32).await.unwrap());
+            }
+            for stream in &mut streams {
+                assert_eq!(stream.read_u8().await.unwrap(), b'x');
+            }
+            let error = opener.open(0).await.err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::ResourceBusy);
+            drop(streams);
+        }
+        assert!(!accepting.is_finished());
     }
 
     #[tokio::test]
