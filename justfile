@@ -48,6 +48,10 @@ bench-leftovers:
 bench-streams:
     cargo bench --bench streams
 
+# Measure commands in a warm VM.
+bench-exec:
+    cargo bench --bench exec
+
 # Measure lists, inspect and completion with 1,000 VMs.
 bench-lists:
     cargo bench --bench lists
