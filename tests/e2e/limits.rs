@@ -22,7 +22,9 @@ import glob, threading, time
 threading.Thread(target=time.sleep, args=(9,), daemon=True).start()
 sets, threads = set(), 0
 for path in glob.glob(\"/proc/[0-9]*/task/*/status\"):
-    fields = dict(line.strip(chr(10)).split(\":\\t\", 1) for line in open(path) if \":\\t\" in line)
+    try: lines = open(path).readlines()
+    except OSError: continue # It has ended.
+    fields = dict(line.strip(chr(10)).split(\":\\t\", 1) for line in lines if \":\\t\" in line)
     # Kernel threads have no memory.
     if path.startswith(\"/proc/1/\") or \"VmSize\" not in fields: continue
     threads += 1
@@ -75,7 +77,7 @@ fn root_has_dockers_rights_and_no_more() {
          0\n65534\ndpkg\nraw\nchroot\n1\n\
          no disk\n{port}no vsock\nno sysrq\nno core_pattern\nno cgroup\nno mount\nno proc\nno sys\n\
          no environ\nno agent\nno log\nno clock\nno reboot\n1 1 1 2\n\
-         core fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero \
+         core fd full mqueue mvm mvm.sock null ptmx pts random shm stderr stdin stdout tty urandom zero \
          16384:4096\n1048576\nunlimited\n"
     ));
 }
