@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mvm_proto::{
-    Agent, Configured, Empty, Exit, InitConfig, Process, ResizeRequest, ShutdownRequest,
-    SignalRequest, StartFailure, Started, WaitRequest,
+    Agent, Configured, Empty, Exit, InitConfig, JoinRequest, Joined, PartRequest, Process,
+    ResizeRequest, ShutdownRequest, SignalRequest, StartFailure, Started, WaitRequest,
 };
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use ttrpc::r#async::TtrpcContext;
@@ -18,10 +18,11 @@ use crate::cgroup::Workload;
 use crate::error::{Failure, Step};
 use crate::process::{Processes, Start};
 use crate::reaper::Reaper;
+use crate::rendezvous::Rendezvous;
 use crate::shares::{self, Volume};
 use crate::streams::Streams;
 use crate::tmpfs::{depth, mount_tmpfs};
-use crate::{dev, mounts, names, network, plan, power, root, sysctl};
+use crate::{dev, mounts, names, network, plan, power, root, secrets, sysctl};
 
 /// Bytes of an error's message.
 const MAX_MESSAGE: usize = 4096;
@@ -39,6 +40,7 @@ pub struct Service {
 struct Machine {
     upper: File,
     processes: Processes,
+    rendezvous: Rendezvous,
 }
 
 impl Service {
@@ -53,19 +55,21 @@ impl Service {
         })
     }
 
-    fn build(&self, config: &InitConfig) -> Result<Machine, Failure> {
+    fn build(&self, config: &mut InitConfig) -> Result<Machine, Failure> {
         set_clock(config.wall_clock_ns)?;
-        let disks = config.root.as_ref().unwrap_or_default();
+        let disks = std::mem::take(&mut config.root).unwrap_or_default();
         let volumes = shares::open(&config.shares)?;
-        let upper = root::enter(disks)?;
+        let upper = root::enter(&disks)?;
         let devices = dev::mount(config)?;
         mounts::mount_system(config)?;
+        dev::mount_program()?;
         let cgroup = Workload::create(config, &devices)?;
         network::configure(config.network.as_ref())?;
         // Some are of the interface.
         sysctl::configure(&config.sysctls)?;
         names::configure(config)?;
         mount_asked(config, &volumes)?;
+        secrets::mount(&mut config.secrets)?;
         if disks.read_only {
             plan::make_working_directory(&config.cwd);
             mounts::seal_root()?;
@@ -77,7 +81,9 @@ impl Service {
         let (hostname, ssh) = (config.hostname.clone(), config.ssh.clone().into_option());
         let processes =
             Processes::new(reaper, streams, cgroup, hostname, ssh).step(|| "open mvm-init")?;
-        Ok(Machine { upper, processes })
+        let rendezvous = Rendezvous::default();
+        rendezvous.open().step(|| format!("listen on {}", mvm_proto::streams::SOCKET))?;
+        Ok(Machine { upper, processes, rendezvous })
     }
 
     fn machine(&self) -> ttrpc::Result<&Machine> {
@@ -89,7 +95,11 @@ impl Service {
 
 #[async_trait]
 impl Agent for Service {
-    async fn configure(&self, _: &TtrpcContext, config: InitConfig) -> ttrpc::Result<Configured> {
+    async fn configure(
+        &self,
+        _: &TtrpcContext,
+        mut config: InitConfig,
+    ) -> ttrpc::Result<Configured> {
         let first = {
             let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *fresh, false)
@@ -97,7 +107,7 @@ impl Agent for Service {
         if !first {
             return Err(status(Code::FAILED_PRECONDITION, "the guest was configured before"));
         }
-        let machine = self.build(&config).map_err(|e| status(Code::INTERNAL, e))?;
+        let machine = self.build(&mut config).map_err(|e| status(Code::INTERNAL, e))?;
         // It is empty: `fresh` let one caller through.
         let _ = self.machine.set(machine);
         let mut configured = Configured::new();
@@ -144,6 +154,18 @@ impl Agent for Service {
             .resize(&request.id, request.terminal.get_or_default())
             .ok_or_else(|| unknown(&request.id))?
             .map_err(|e| status(Code::INTERNAL, e))?;
+        Ok(Empty::new())
+    }
+
+    async fn join(&self, _: &TtrpcContext, request: JoinRequest) -> ttrpc::Result<Joined> {
+        let end = self.machine()?.rendezvous.join(&request, &self.streams).await;
+        let mut joined = Joined::new();
+        joined.end = end.map_err(|e| status(Code::INVALID_ARGUMENT, e))?.into();
+        Ok(joined)
+    }
+
+    async fn part(&self, _: &TtrpcContext, request: PartRequest) -> ttrpc::Result<Empty> {
+        self.machine()?.rendezvous.part(request.stream);
         Ok(Empty::new())
     }
 

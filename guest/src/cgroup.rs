@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Control groups (v2): the agent in a leaf of its own, the workload in
-//! another branch with a leaf for each process, so that limits, the count of
-//! OOM kills and what is left running are known apart. Held by descriptor, and
+//! another branch with a leaf of its own and one for all that is started beside
+//! it, so that limits and the count of OOM kills are known apart. Held by descriptor, and
 //! by a mount of its own, since /sys is made read-only or may be unmounted.
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mvm_proto::InitConfig;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -28,17 +30,29 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 /// all: what it takes too much then ends the workload and nothing else.
 const KEPT_MEMORY: u64 = 16 << 20;
 
+/// Name of the leaf that commands beside the workload share: to make one for
+/// each takes as long as their exec.
+const SHARED: &str = "exec";
+
 /// The branch of everything the host starts.
 pub struct Workload {
     directory: OwnedFd,
     may_make_devices: bool,
+    /// Made when the first one needs it.
+    shared: Mutex<Option<Arc<Group>>>,
 }
 
-/// The leaf of one process and what it starts.
+/// The leaf of a process and what it starts; others may be in it.
 pub struct Leaf {
+    group: Arc<Group>,
+    /// Where it is removed from, if it is of one process alone.
+    own: Option<(OwnedFd, String)>,
+}
+
+struct Group {
     directory: OwnedFd,
-    parent: OwnedFd,
-    name: String,
+    /// What of the kernel's kills for want of memory was accounted for.
+    oom_kills: AtomicU64,
 }
 
 impl Workload {
@@ -81,7 +95,7 @@ impl Workload {
                     false
                 }
             };
-        Ok(Some(Self { directory, may_make_devices }))
+        Ok(Some(Self { directory, may_make_devices, shared: Mutex::default() }))
     }
 
     /// Whether a node that the workload makes opens nothing it should not.
@@ -94,41 +108,63 @@ impl Workload {
         limit_cpu(&self.directory, milli)
     }
 
+    /// One of its own.
     pub fn leaf(&self, name: &str) -> io::Result<Leaf> {
+        let own = Some((self.directory.try_clone()?, name.into()));
+        Ok(Leaf { group: Arc::new(self.make(name)?), own })
+    }
+
+    /// The one of those that need none.
+    pub fn shared(&self) -> io::Result<Leaf> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let group = match &*shared {
+            Some(group) => Arc::clone(group),
+            None => Arc::clone(shared.insert(Arc::new(self.make(SHARED)?))),
+        };
+        Ok(Leaf { group, own: None })
+    }
+
+    fn make(&self, name: &str) -> io::Result<Group> {
         rustix::fs::mkdirat(&self.directory, name, Mode::from_raw_mode(0o755))?;
-        Ok(Leaf {
-            directory: rustix::fs::openat(&self.directory, name, DIRECTORY, Mode::empty())?,
-            parent: self.directory.try_clone()?,
-            name: name.into(),
-        })
+        let directory = rustix::fs::openat(&self.directory, name, DIRECTORY, Mode::empty())?;
+        Ok(Group { directory, oom_kills: AtomicU64::new(0) })
     }
 }
 
 impl Leaf {
     pub fn limit_cpu(&self, milli: u32) -> io::Result<()> {
-        limit_cpu(&self.directory, milli)
+        limit_cpu(&self.group.directory, milli)
     }
 
-    /// A process that writes `0` to it is in the group.
-    pub fn door(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.directory, "cgroup.procs", flags, Mode::empty())?)
+    /// Its directory, by which a process can be started in it.
+    pub fn directory(&self) -> io::Result<OwnedFd> {
+        self.group.directory.try_clone()
     }
 
-    /// Whether the kernel killed something here for want of memory.
+    /// Whether the kernel killed something here for want of memory, that no
+    /// process before has ended of.
     pub fn oom_killed(&self) -> bool {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let mut events = String::new();
-        rustix::fs::openat(&self.directory, "memory.events", flags, Mode::empty())
+        let read = rustix::fs::openat(&self.group.directory, "memory.events", flags, Mode::empty())
             .map_err(io::Error::from)
-            .and_then(|file| fs::File::from(file).read_to_string(&mut events))
-            .is_ok_and(|_| count(&events, "oom_kill") > 0)
+            .and_then(|file| fs::File::from(file).read_to_string(&mut events));
+        let kills = count(&events, "oom_kill");
+        read.is_ok() && self.group.oom_kills.swap(kills, Ordering::Relaxed) < kills
     }
 
-    /// Removes the group; one with processes left in it stays.
+    /// Removes the group, if it is of one process and that left nothing in it.
     pub fn remove(self) {
-        let _ = rustix::fs::unlinkat(&self.parent, self.name.as_str(), AtFlags::REMOVEDIR);
+        if let Some((parent, name)) = self.own {
+            let _ = rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+        }
     }
+}
+
+/// The file by which a process enters a group: it writes `0`.
+pub fn door(directory: impl AsFd) -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(directory, "cgroup.procs", flags, Mode::empty())?)
 }
 
 fn limit_cpu(group: impl AsFd, milli: u32) -> io::Result<()> {

@@ -15,6 +15,7 @@ use rustix::{fs::Gid, fs::Uid, process};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
+use crate::cgroup;
 use crate::privileges::Privileges;
 
 /// Signals of Linux: 1 to this.
@@ -37,7 +38,7 @@ pub struct Plan {
     pub terminal: bool,
     /// A file that stays open, under its number.
     pub inherited: Option<OwnedFd>,
-    /// See `cgroup::Leaf::door`.
+    /// Directory of the control group that it is to be in.
     pub cgroup: Option<OwnedFd>,
     pub rlimits: Vec<(u32, libc::rlimit)>,
     pub uid: Uid,
@@ -122,9 +123,21 @@ pub fn fork(plan: Plan) -> io::Result<Starting> {
     let report = pipe::Receiver::from_owned_fd(report)?;
     // SAFETY: the child calls only `run`, which keeps to what is allowed
     // between fork and exec, and never returns.
-    match unsafe { libc::fork() } {
+    let child = plan.cgroup.as_ref().map(|group| unsafe { fork_into(group) });
+    let (child, door) = match child {
+        Some(Ok(child)) => (child, None),
+        // An old kernel has no such call, and a group that is full takes nobody
+        // who is not yet a process.
+        other => {
+            let door = other.is_some().then_some(&plan.cgroup).and_then(Option::as_ref);
+            let door = door.map(cgroup::door).transpose()?;
+            // SAFETY: as above.
+            (unsafe { libc::fork() }, door)
+        }
+    };
+    match child {
         -1 => Err(io::Error::last_os_error()),
-        0 => run(&plan, &reporter),
+        0 => run(&plan, door.as_ref(), &reporter),
         pid => {
             let pid = Pid::from_raw(pid).ok_or(Errno::CHILD)?;
             Ok(Starting { pid, report })
@@ -132,10 +145,50 @@ pub fn fork(plan: Plan) -> io::Result<Starting> {
     }
 }
 
+/// As fork(2), with the child in a control group from the first: to enter one
+/// later waits for every CPU of the machine.
+///
+/// # Safety
+/// As of fork(2), without what libc does for it: the child makes system calls
+/// only, and executes a program or ends.
+unsafe fn fork_into(group: &OwnedFd) -> io::Result<i32> {
+    /// `struct clone_args` of linux/sched.h.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Arguments {
+        flags: u64,
+        pidfd: u64,
+        child_tid: u64,
+        parent_tid: u64,
+        exit_signal: u64,
+        stack: u64,
+        stack_size: u64,
+        tls: u64,
+        set_tid: u64,
+        set_tid_size: u64,
+        cgroup: u64,
+    }
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    let mut arguments = Arguments {
+        flags: CLONE_INTO_CGROUP,
+        exit_signal: u64::from(libc::SIGCHLD.unsigned_abs()),
+        cgroup: u64::from(group.as_raw_fd().unsigned_abs()),
+        ..Arguments::default()
+    };
+    let size = size_of::<Arguments>();
+    // SAFETY: the structure and its size; with no stack given and no memory
+    // shared, the child goes on with a copy of this one, as after fork(2).
+    let child = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size) };
+    match i32::try_from(child) {
+        Ok(child @ 0..) => Ok(child),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The child. Its system calls are rustix's, which make no use of libc, or
 /// async-signal-safe functions of libc.
-fn run(plan: &Plan, reporter: &OwnedFd) -> ! {
-    let Err((step, errno)) = become_program(plan);
+fn run(plan: &Plan, door: Option<&OwnedFd>, reporter: &OwnedFd) -> ! {
+    let Err((step, errno)) = become_program(plan, door);
     let mut report = [step as u8, 0, 0, 0, 0];
     report[1..].copy_from_slice(&errno.raw_os_error().to_ne_bytes());
     let _ = rustix::io::write(reporter, &report);
@@ -143,10 +196,13 @@ fn run(plan: &Plan, reporter: &OwnedFd) -> ! {
     unsafe { libc::_exit(127) }
 }
 
-fn become_program(plan: &Plan) -> Result<std::convert::Infallible, (Step, Errno)> {
+fn become_program(
+    plan: &Plan,
+    door: Option<&OwnedFd>,
+) -> Result<std::convert::Infallible, (Step, Errno)> {
     reset_signals();
     process::setsid().map_err(|e| (Step::Session, e))?;
-    if let Some(door) = &plan.cgroup {
+    if let Some(door) = door {
         rustix::io::write(door, b"0").map_err(|e| (Step::Cgroup, e))?;
     }
     for (resource, limit) in &plan.rlimits {

@@ -2,12 +2,14 @@
 //! /dev of the workload: Docker's few nodes, and the devices of this VM that
 //! the host names.
 
+use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use mvm_proto::streams::PROGRAM;
 use mvm_proto::{Device, InitConfig};
 use rustix::fs::{CWD, Dev, FileType, Mode, chmod, major, makedev, minor, mknodat, stat};
-use rustix::mount::{MountFlags, UnmountFlags, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount_bind, mount_remount, unmount};
 
 use crate::device_rules::Rule;
 use crate::error::{Failure, Step};
@@ -35,6 +37,20 @@ struct Asked<'a> {
 /// there.
 pub fn mount(config: &InitConfig) -> Result<Vec<Rule>, Failure> {
     make_directories(Path::new("/dev"))?;
+    let rules = mount_nodes(config)?;
+    File::create(PROGRAM).step(|| format!("make {PROGRAM}"))?;
+    Ok(rules)
+}
+
+/// This program, for those of the image: read-only, and of any user.
+pub fn mount_program() -> Result<(), Failure> {
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    mount_bind("/proc/self/exe", PROGRAM)
+        .and_then(|()| mount_remount(PROGRAM, flags, ""))
+        .step(|| format!("mount {PROGRAM}"))
+}
+
+fn mount_nodes(config: &InitConfig) -> Result<Vec<Rule>, Failure> {
     if config.all_devices {
         return mount_entry(&ALL_DEVICES).map(|()| Vec::new());
     }

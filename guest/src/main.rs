@@ -4,10 +4,12 @@
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {
-    if !rustix::process::getpid().is_init() {
-        return mvm_init::helpers::run();
+    // By the name first: a helper may be the first process of a namespace.
+    match mvm_init::helpers::run() {
+        Some(ended) => ended,
+        None if rustix::process::getpid().is_init() => mvm_init::boot::run(),
+        None => mvm_init::helpers::refuse(),
     }
-    mvm_init::boot::run()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -218,7 +218,7 @@ impl Processes {
             }
         };
         let leaf = self.leaf(request, start)?;
-        let door = leaf.as_ref().map(Leaf::door).transpose()?;
+        let group = leaf.as_ref().map(Leaf::directory).transpose()?;
         let ends = stdio.make(request, Uid::from_raw(command.user.uid))?;
         if request.terminal.is_some()
             && request.id == MAIN_PROCESS
@@ -227,7 +227,7 @@ impl Processes {
             // Few programs look for it.
             complain(format_args!("make /dev/console: {e}"));
         }
-        let mut plan = plan::complete(&command, request, ends, door, &self.itself)?;
+        let mut plan = plan::complete(&command, request, ends, group, &self.itself)?;
         plan.inherited = inherited;
         let starting = child::fork(plan)?;
         // No await between these two: see `Reaper::watch`.
@@ -255,7 +255,11 @@ impl Processes {
             };
         };
         let main = request.id == MAIN_PROCESS;
-        let leaf = workload.leaf(&if main { MAIN_PROCESS.into() } else { start.to_string() })?;
+        let leaf = match (main, request.cpu_milli) {
+            (true, _) => workload.leaf(MAIN_PROCESS)?,
+            (false, 0) => workload.shared()?,
+            (false, _) => workload.leaf(&start.to_string())?,
+        };
         match request.cpu_milli {
             0 => {}
             // The workload's limit is that of all that runs beside it, too.
@@ -276,7 +280,8 @@ async fn supervise(
 ) {
     let status = status.await.ok();
     ended.send_replace(true);
-    let oom = leaf.as_ref().is_some_and(Leaf::oom_killed);
+    let killed = status.and_then(|status| status.terminating_signal()) == Some(libc::SIGKILL);
+    let oom = killed && leaf.as_ref().is_some_and(Leaf::oom_killed);
     for output in outputs {
         let _ = output.await;
     }
@@ -286,8 +291,7 @@ async fn supervise(
     exit.send_replace(Some(exit_of(status, oom)));
 }
 
-/// `oom`: the kernel killed something of this process for want of memory; that
-/// need not be the process itself.
+/// `oom`: it was killed, and the kernel has killed something for want of memory.
 fn exit_of(status: Option<WaitStatus>, oom: bool) -> Exit {
     let mut exit = Exit::new();
     let number = |n: Option<i32>| n.and_then(|n| u32::try_from(n).ok());
@@ -296,7 +300,7 @@ fn exit_of(status: Option<WaitStatus>, oom: bool) -> Exit {
     // No status: the reaper is gone, and with it the VM.
     let code = status.and_then(|status| number(status.exit_status())).unwrap_or(255);
     exit.code = signal.map_or(code, |signal| 128 + signal);
-    exit.oom_killed = oom && signal == Some(libc::SIGKILL.unsigned_abs());
+    exit.oom_killed = oom;
     exit
 }
 

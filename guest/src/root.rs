@@ -102,12 +102,11 @@ fn mount_overlay(layers: &[PathBuf], content: &Path) -> Result<(), Failure> {
         .step(|| format!("mount the overlay of {} layers", layers.len()))
 }
 
-/// The initramfs cannot be unmounted; it is emptied, covered and left.
+/// The initramfs cannot be unmounted; it is covered and left. This program's
+/// name stays there: only what has one can be mounted elsewhere (/dev/mvm).
 fn switch() -> Result<(), Failure> {
     mounts::unmount_early()?;
     rustix::process::chdir(NEW_ROOT).step(|| "enter the new root")?;
-    // Its pages go when this program ends, the names are of no use.
-    let _ = fs::remove_file("/init");
     mount_move(".", "/").step(|| "move the new root")?;
     rustix::process::chroot(".").step(|| "change the root")?;
     rustix::process::chdir("/").step(|| "enter the root")

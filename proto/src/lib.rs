@@ -6,6 +6,7 @@
 pub mod capabilities;
 pub mod hello;
 pub mod mux;
+pub mod streams;
 pub mod users;
 
 #[allow(clippy::all, missing_docs)]
@@ -15,6 +16,7 @@ mod generated {
 
 pub use generated::agent::*;
 pub use generated::agent_ttrpc::{Agent, AgentClient, create_agent};
+pub use joined::End as JoinEnd;
 pub use process::NoNewPrivileges;
 pub use protobuf::{EnumOrUnknown, MessageField};
 pub use share::Kind as ShareKind;
@@ -34,6 +36,10 @@ pub const CHANNEL_ARGUMENT: &str = "mvm.channel";
 
 /// ID of the workload's process.
 pub const MAIN_PROCESS: &str = "main";
+
+/// Bytes of a VM's secrets together: what a request can hold, and room for the
+/// rest of it.
+pub const MAX_SECRETS: usize = 2 << 20;
 
 /// Layers of one image; Docker's own limit.
 pub const MAX_LAYERS: usize = 127;

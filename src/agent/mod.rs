@@ -7,8 +7,8 @@ use std::time::Duration;
 use mvm_proto::hello::{self, HelloError, Nonce};
 use mvm_proto::mux::{self, Opener, Stream};
 use mvm_proto::{
-    AgentClient, Configured, Exit, InitConfig, MessageField, Process, ResizeRequest,
-    ShutdownRequest, SignalRequest, Started, Terminal, WaitRequest,
+    AgentClient, Configured, Exit, InitConfig, JoinEnd, JoinRequest, MessageField, PartRequest,
+    Process, ResizeRequest, ShutdownRequest, SignalRequest, Started, Terminal, WaitRequest,
 };
 use thiserror::Error;
 use tokio::io::BufStream;
@@ -45,6 +45,9 @@ pub enum AgentError {
     Refused(String),
     #[error("the channel to the guest is closed")]
     Closed,
+    /// `MAX_STREAMS` are open.
+    #[error("as much runs in it as there can be")]
+    Full,
 }
 
 type Result<T> = std::result::Result<T, AgentError>;
@@ -73,6 +76,7 @@ impl Agent {
     pub async fn stream(&self, id: u32) -> Result<Stream> {
         match timeout(CALL, self.opener.open(id)).await {
             Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(e)) if e.kind() == std::io::ErrorKind::ResourceBusy => Err(AgentError::Full),
             Ok(Err(_)) => Err(AgentError::Closed),
             Err(_) => Err(AgentError::Silent(CALL)),
         }
@@ -101,6 +105,19 @@ impl Agent {
             ..Default::default()
         };
         self.client.resize(context::with_duration(CALL), &request).await.map(drop).map_err(refused)
+    }
+
+    /// Joins a stream with a program that claims its name; returns how that
+    /// ended, however long that takes.
+    pub async fn join(&self, request: &JoinRequest) -> Result<JoinEnd> {
+        let joined = self.client.join(context::with_timeout(0), request).await.map_err(refused)?;
+        Ok(joined.end.enum_value_or(JoinEnd::VANISHED))
+    }
+
+    /// This side is done with a stream that was, or is to be, joined.
+    pub async fn part(&self, stream: u32) {
+        let request = PartRequest { stream, ..Default::default() };
+        let _ = self.client.part(context::with_duration(CALL), &request).await;
     }
 
     /// Asks the guest to end itself. Its end is the answer: this returns when

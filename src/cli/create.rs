@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use super::limits::{self, LimitArgs};
 use super::log_options::LogArgs;
 use super::volumes::VolumeArgs;
-use super::{inject, platform, values};
+use super::{inject, platform, secrets, values};
 use crate::error::{Failure, Result};
 use crate::hypervisor::BackendName;
 use crate::image::{self, PullPolicy, Source};
@@ -55,6 +55,10 @@ pub struct CreateArgs {
     env: Vec<OsString>,
     #[command(flatten)]
     volumes: VolumeArgs,
+    /// Give the command a file in memory, /run/secrets/NAME, of a file or a
+    /// variable here: id=NAME,src=FILE or id=NAME,env=VARIABLE
+    #[arg(long, value_name = "SECRET")]
+    secret: Vec<OsString>,
     /// Put a file or directory of this host into the VM before its first start,
     /// root's unless it is said otherwise
     #[arg(long, value_name = "SRC:DST[:MODE[:UID:GID]]")]
@@ -195,6 +199,7 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
     let source = source(&image, &args)?;
     let mounts = args.volumes.mounts()?;
     let limits = args.limits.limits(&mounts)?;
+    let secrets = secrets::parse(&args.secret, &mounts.volumes, &limits.tmpfs)?;
     // -e wins over a file.
     let mut env = limits::env_files(&args.limits.env_file)?;
     env.extend(environment(&args.env)?);
@@ -229,6 +234,7 @@ fn spec(args: CreateArgs) -> Result<RunSpec> {
             stop_signal: args.stop_signal,
             stop_timeout: args.stop_timeout,
             limits,
+            secrets,
             log: args.log.limits()?,
             kernel: args.kernel.map(absolute).transpose()?,
             ssh_keys: ssh::authorized_keys(&args.ssh_key)?,

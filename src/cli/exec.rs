@@ -70,7 +70,8 @@ pub async fn run(dirs: &Dirs, args: ExecArgs) -> Result<u8> {
     Ok(code)
 }
 
-fn check_runs(found: &Found) -> Result<()> {
+/// An error unless something can be started in it now.
+pub fn check_runs(found: &Found) -> Result<()> {
     let name = &found.record.name;
     match found.phase() {
         Phase::Running => Ok(()),

@@ -114,6 +114,32 @@ pub fn size(bytes: u64) -> String {
     format!("{number}{unit}")
 }
 
+/// Bytes in binary units with four digits, as Docker shows memory.
+pub fn memory(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].iter();
+    let mut unit = units.next().unwrap_or(&"B");
+    for next in units {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    let digits = match value {
+        v if *unit == "B" || v >= 999.95 => 0,
+        v if v >= 99.995 => 1,
+        v if v >= 9.9995 => 2,
+        _ => 3,
+    };
+    let number = format!("{value:.digits$}");
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => &number,
+    };
+    format!("{number}{unit}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +195,21 @@ mod tests {
             (999_999, "1MB"),
         ] {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn memory_as_docker_shows_it() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1KiB"),
+            (512 << 20, "512MiB"),
+            (2_088_763_392, "1.945GiB"),
+            (12_939_428, "12.34MiB"),
+            (1_073_741_823, "1024MiB"),
+        ] {
+            assert_eq!(memory(bytes), text);
         }
     }
 

@@ -38,10 +38,17 @@ pub struct LogsArgs {
 
 /// All, or so many.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Tail(Option<usize>);
+pub struct Tail(Option<usize>);
+
+impl Tail {
+    /// None: all.
+    pub fn lines(self) -> Option<usize> {
+        self.0
+    }
+}
 
 /// As Docker reads it: what is negative is all.
-fn tail(text: &str) -> std::result::Result<Tail, String> {
+pub fn tail(text: &str) -> std::result::Result<Tail, String> {
     match text.parse::<i64>() {
         Ok(lines) => Ok(Tail(usize::try_from(lines).ok())),
         Err(_) if text == "all" => Ok(Tail(None)),

@@ -7,6 +7,7 @@ mod busy;
 mod complete;
 mod completion;
 mod config;
+mod console;
 mod cp;
 mod create;
 mod doctor;
@@ -40,15 +41,19 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod secrets;
 mod ssh;
 mod ssh_config;
 mod start;
+mod stats;
 mod stop;
+mod stream;
 mod style;
 mod system;
 mod system_check;
 mod system_df;
 mod tag;
+mod top;
 mod values;
 mod version;
 mod vm_document;
@@ -151,6 +156,10 @@ commands! {
     "save" => Save(save::SaveArgs),
     "ps" => Ps(ps::PsArgs),
     "logs" => Logs(logs::LogsArgs),
+    "console" => Console(console::ConsoleArgs),
+    "top" => Top(top::TopArgs),
+    "stats" => Stats(stats::StatsArgs),
+    "stream" => Stream(stream::StreamArgs),
     "rename" => Rename(rename::RenameArgs),
     "attach" => Attach(attach::AttachArgs),
     "stop" => Stop(stop::StopArgs),
@@ -285,6 +294,10 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
         Command::Logs(args) => plain(on_runtime(logs::run(&dirs, args))),
+        Command::Console(args) => plain(on_runtime(console::run(&dirs, args))),
+        Command::Top(args) => plain(on_runtime(top::run(&dirs, args))),
+        Command::Stats(args) => plain(on_runtime(stats::run(&dirs, args))),
+        Command::Stream(args) => plain(on_runtime(stream::run(&dirs, args))),
         Command::Rename(args) => plain(rename::run(&dirs, &args)),
         Command::Attach(args) => plain(on_runtime(attach::run(&dirs, args))),
         Command::Kill(args) => plain(on_runtime(kill::run(&dirs, args))),

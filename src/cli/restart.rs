@@ -6,6 +6,7 @@ use clap::Args;
 use super::start;
 use super::stop::{self, StopArgs};
 use crate::error::{Failure, Result};
+use crate::pipeline;
 use crate::state::{Dirs, Found, VmStore};
 
 /// Stop VMs and start them again
@@ -26,6 +27,7 @@ async fn restart(vms: &VmStore, found: &Found, how: &StopArgs) -> Result<()> {
         return Err(Failure::new(format!("VM {} goes with its end", record.name))
             .hint("it was made with --rm: run it again"));
     }
+    pipeline::check_start(found)?;
     stop::stop(found, how.signal, how.timeout).await?;
     start::background(&vms.read(&record.id)?).await
 }

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{format, limits, volumes};
+use super::{format, limits, secrets, volumes};
 use crate::logs;
 use crate::spec::{Blueprint, StopTimeout, signal};
 use crate::state::{Found, Phase, Record};
@@ -41,6 +41,7 @@ pub fn document(found: &Found, blueprint: Option<&Blueprint>) -> Value {
             "ManifestDigest": record.image.manifest_digest,
             "Directory": directory,
             "DiskImages": record.image.layers,
+            "Secrets": secrets::document(blueprint.map_or(&[], |blueprint| &blueprint.spec.secrets)),
         },
     })
 }

@@ -12,8 +12,10 @@ use tokio::task::JoinHandle;
 
 use crate::sys;
 
+/// Name of the log in a VM's directory: that of the last boot.
+pub const CONSOLE_LOG: &str = "console.log";
 /// Bytes of the log on disk; what comes later is dropped.
-const MAX_LOG: u64 = 4 << 20;
+pub const MAX_CONSOLE_LOG: u64 = 4 << 20;
 /// Bytes kept in memory.
 const TAIL: usize = 16 << 10;
 
@@ -58,7 +60,7 @@ async fn copy<R: AsyncRead + Unpin>(mut reader: R, mut file: File, tail: Arc<Mut
     let mut buffer = vec![0; 4096];
     while let Ok(count @ 1..) = reader.read(&mut buffer).await {
         let bytes = &buffer[..count];
-        if written < MAX_LOG {
+        if written < MAX_CONSOLE_LOG {
             // A full disk must not end the VM; the tail in memory stays.
             let _ = file.write_all(bytes);
             written += count as u64;
@@ -89,14 +91,14 @@ mod tests {
     #[tokio::test]
     async fn a_flood_is_bounded_and_its_end_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("console.log");
-        let mut flood = vec![b'x'; MAX_LOG as usize + 100_000];
+        let path = dir.path().join(CONSOLE_LOG);
+        let mut flood = vec![b'x'; MAX_CONSOLE_LOG as usize + 100_000];
         flood.extend_from_slice(b"\nthe end\n");
         let mut console = Console::start(std::io::Cursor::new(flood), &path).unwrap();
         let tail = console.finish().await;
         assert!(tail.ends_with("the end\n"));
         assert!(tail.len() <= TAIL);
-        assert!(std::fs::metadata(&path).unwrap().len() <= MAX_LOG + 4096);
+        assert!(std::fs::metadata(&path).unwrap().len() <= MAX_CONSOLE_LOG + 4096);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::confine::GuestUser;
 pub use choice::{BackendName, By, Choice, Wish, choose};
-pub use console::{Console, last_lines};
+pub use console::{CONSOLE_LOG, Console, MAX_CONSOLE_LOG, last_lines};
 use mvm_proto::hello::Nonce;
 
 /// CONFIG_NR_CPUS of our kernel: no backend gives a VM more vCPUs.

@@ -17,7 +17,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Console, VmConfig, VmEnd, VmError, VmId, last_lines, stage};
+use super::{CONSOLE_LOG, Console, VmConfig, VmEnd, VmError, VmId, last_lines, stage};
 use crate::confine::{self, ConfineError, Policy, Subject};
 use crate::sys;
 
@@ -78,7 +78,7 @@ impl Vmm {
         tracing::debug!(%report, "{name} is confined");
         let messages = child.stderr.take().map(|stderr| tokio::spawn(read_messages(stderr)));
         fs::create_dir_all(&config.log).map_err(VmError::io("make the log directory"))?;
-        let console = Console::start(console, &config.log.join("console.log"))
+        let console = Console::start(console, &config.log.join(CONSOLE_LOG))
             .map_err(VmError::io("write the console's log"))?;
         let pid = child.id().unwrap_or_default();
         Ok(Self { name, pid, child, messages, console, end: None, _disks: disks })

@@ -42,17 +42,20 @@ pub async fn spawn(
     let lock = claim.lock().map_err(failed)?;
     // The child is not waited for: it outlives us, or we see its end as the
     // end of the connection.
-    let mut connection = start(lock, log_file).map_err(failed)?;
-    launch.write(&mut connection).await.map_err(failed)?;
+    let mut connection = start(&launch.hidden, lock, log_file).map_err(failed)?;
+    let written = launch.write(&mut connection).await;
+    Launch::wipe_secrets(&mut launch.init);
+    written.map_err(failed)?;
     let log = (!claim.record.auto_remove).then_some(log);
     let terminal = launch.process.terminal.is_some();
     Ok(Attached { connection, attachment, terminal, running: false, log })
 }
 
-/// A monitor that is to hold this lock and complain in this log.
-fn start(lock: File, log: File) -> io::Result<Connection> {
+/// A monitor that is to hold this lock and complain in this log, and not to have
+/// the variables `hidden`: the one that waits has all of them.
+fn start(hidden: &[String], lock: File, log: File) -> io::Result<Connection> {
     #[cfg(target_os = "linux")]
-    if let Some(waiting) = super::take_waiting() {
+    if let Some(waiting) = super::take_waiting().filter(|_| hidden.is_empty()) {
         match waiting.become_monitor(&lock, &log) {
             Ok(connection) => return Ok(connection),
             Err(error) => tracing::debug!("the monitor does not wait: {error}"),
@@ -60,7 +63,7 @@ fn start(lock: File, log: File) -> io::Result<Connection> {
     }
     let program = std::env::current_exe()?;
     let (connection, theirs) = sys::connection_pair()?;
-    sys::spawn_monitor(&program, &[COMMAND.as_ref()], theirs, lock, log)?;
+    sys::spawn_monitor(&program, &[COMMAND.as_ref()], hidden, theirs, lock, log)?;
     Ok(connection)
 }
 

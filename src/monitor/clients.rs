@@ -100,6 +100,12 @@ impl Clients {
         client
     }
 
+    /// It has gone: nobody waits for it, and its connection is closed when
+    /// nobody else has anything for it.
+    pub fn remove(&self, client: &Client) {
+        self.lock().entries.retain(|entry| !entry.is(client));
+    }
+
     /// From now on it gets what the process writes to these streams.
     pub fn attach(&self, client: &Client, process: &str, streams: Streams) {
         if let Some(entry) = self.lock().entries.iter_mut().find(|entry| entry.is(client)) {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, capabilities, started};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
+use tokio::task::JoinHandle;
 
 use super::clients::{Client, Clients};
 use super::life::{code, not_started};
@@ -56,7 +57,7 @@ pub struct ExecRequest {
 
 /// The inside of a VM whose workload runs.
 pub struct Inside {
-    agent: Agent,
+    pub agent: Agent,
     /// The workload as it was started.
     template: Process,
     last: AtomicU32,
@@ -68,6 +69,12 @@ impl Inside {
     pub fn new(agent: Agent, template: Process) -> Arc<Self> {
         let ssh = Arc::new(Semaphore::new(MAX_SSH));
         Arc::new(Self { agent, template, last: AtomicU32::new(0), ssh })
+    }
+
+    /// A number for something new, and the first of its streams.
+    pub fn next(&self) -> (u32, u32) {
+        let number = self.last.fetch_add(1, Ordering::Relaxed);
+        (number, FIRST_STREAM.wrapping_add(number.wrapping_mul(STREAMS)))
     }
 }
 
@@ -85,7 +92,7 @@ pub fn begin(
     clients: &Arc<Clients>,
     client: &Client,
 ) -> Begun {
-    let number = inside.last.fetch_add(1, Ordering::Relaxed);
+    let (number, first_stream) = inside.next();
     let process = format!("exec-{number}");
     let terminal = request.terminal.is_some();
     let (session, input) = Session::new(&process, terminal, request.streams.stdin, true);
@@ -96,11 +103,14 @@ pub fn begin(
         session: Arc::clone(&session),
         clients: Arc::clone(clients),
         client: client.clone(),
-        first_stream: FIRST_STREAM.wrapping_add(number.wrapping_mul(STREAMS)),
+        first_stream,
     };
     tokio::spawn(exec.run(request, input, orders));
     Begun { session, orders: ordering }
 }
+
+/// Waits in the guest for a process's end.
+type Ending = JoinHandle<std::result::Result<Exit, AgentError>>;
 
 struct Exec {
     inside: Arc<Inside>,
@@ -124,9 +134,9 @@ impl Exec {
             Err(_) => Err(too_many()),
         };
         let ended = match ended {
-            Ok(moving) => {
+            Ok((moving, ending)) => {
                 self.clients.tell(&self.client, Event::Started).await;
-                self.wait(moving, orders, stays).await
+                self.wait(moving, ending, orders, stays).await
             }
             Err(failure) => Err(failure),
         };
@@ -150,7 +160,7 @@ impl Exec {
         &self,
         request: ExecRequest,
         input: mpsc::UnboundedReceiver<Input>,
-    ) -> Result<Moving> {
+    ) -> Result<(Moving, Ending)> {
         let agent = &self.inside.agent;
         let terminal = self.session.terminal;
         let opening = Streams::open(agent, self.first_stream, request.streams, terminal);
@@ -158,15 +168,23 @@ impl Exec {
         let mut process = self.process(request);
         let mut moving =
             streams.start(&mut process, Some(input), None, &self.session, &self.clients);
-        match agent.start(&process).await.map_err(lost)?.result {
-            Some(started::Result::Pid(_)) => {}
-            Some(started::Result::Failure(failure)) => return Err(not_started(&failure)),
-            _ => return Err(Failure::new("the guest did not say whether the command started")),
+        let starting = agent.start(&process);
+        // Asked right behind it, when this waits: the guest is woken once for both.
+        let (asking, id) = (agent.clone(), process.id.clone());
+        let ending = tokio::spawn(async move { asking.wait(&id).await });
+        let started = starting.await.map_err(lost).and_then(|started| match started.result {
+            Some(started::Result::Pid(_)) => Ok(()),
+            Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
+            _ => Err(Failure::new("the guest did not say whether the command started")),
+        });
+        if let Err(failure) = started {
+            ending.abort();
+            return Err(failure);
         }
         if terminal {
             moving.sizes_go_to(agent, &self.session);
         }
-        Ok(moving)
+        Ok((moving, ending))
     }
 
     /// The workload's surroundings with another command.
@@ -201,10 +219,19 @@ impl Exec {
     async fn wait(
         &self,
         moving: Moving,
+        ending: Ending,
         mut orders: mpsc::Receiver<Order>,
         mut stays: bool,
     ) -> Result<Exit> {
-        let mut ending = pin!(self.inside.agent.wait(&self.session.process));
+        let mut ending = pin!(async {
+            match ending.await {
+                // The question came before the start, after all.
+                Ok(Err(AgentError::Refused(_))) | Err(_) => {
+                    self.inside.agent.wait(&self.session.process).await
+                }
+                Ok(ended) => ended,
+            }
+        });
         let mut listening = true;
         let exit = loop {
             tokio::select! {
@@ -249,6 +276,11 @@ fn too_many() -> Failure {
         .hint("end some; ssh's ControlMaster has many sessions in one connection")
 }
 
-fn lost(error: AgentError) -> Failure {
-    Failure::new(format!("the VM could not be asked: {error}"))
+pub fn lost(error: AgentError) -> Failure {
+    let full = matches!(error, AgentError::Full);
+    let failure = Failure::new(format!("the VM could not be asked: {error}"));
+    match full {
+        true => failure.status(1).hint("wait until some of its commands have ended"),
+        false => failure,
+    }
 }

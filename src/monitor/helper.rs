@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::client::give;
 use super::exec::ExecRequest;
 use super::sending::{Frames, Sent, send_frames};
+use super::stream::StreamRequest;
 use super::wire::{self, CHUNK, Event, Kind, Order, STDIN_WINDOW, Streams};
 use crate::error::{Failure, Result};
 use crate::state::Record;
@@ -77,7 +78,16 @@ impl ExecRequest {
 
 /// Starts a helper in a VM that runs. That it could not start is told by `end`.
 pub async fn helper(record: &Record, request: ExecRequest) -> Result<Helper> {
-    let connection = give(record, &Order::Exec(request)).await?;
+    Ok(talk(give(record, &Order::Exec(request)).await?))
+}
+
+/// Joins this command with a program in a VM that runs, whose stream it is
+/// talked with as with a helper.
+pub async fn stream(record: &Record, request: StreamRequest) -> Result<Helper> {
+    Ok(talk(give(record, &Order::Stream(request)).await?))
+}
+
+fn talk(connection: Connection) -> Helper {
     let (reader, writer) = tokio::io::split(connection);
     let (frames, queue) = mpsc::channel(8);
     let (input, stdin) = simplex(WAITING);
@@ -90,7 +100,7 @@ pub async fn helper(record: &Record, request: ExecRequest) -> Result<Helper> {
     moving.spawn(async move {
         let _ = ending.send(receive(reader, output, &credit).await);
     });
-    Ok(Helper { stdin, stdout, ended, moving })
+    Helper { stdin, stdout, ended, moving }
 }
 
 impl Helper {
@@ -171,6 +181,7 @@ async fn receive(
             }
             Kind::Event => match wire::parse(&payload) {
                 Ok(Event::StdinCredit(bytes)) => credit.add_permits(bytes.min(STDIN_WINDOW)),
+                Ok(Event::OutputEnded) => output = None,
                 Ok(Event::Exited { code, .. }) => {
                     let words = String::from_utf8_lossy(&words).trim_end().to_owned();
                     return Ok(HelperEnd { code, words });

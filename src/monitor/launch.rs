@@ -16,6 +16,7 @@ use super::wire::{self, Kind, Streams};
 use crate::error::{Failure, Result};
 use crate::hypervisor::{Choice, VmConfig};
 use crate::logs;
+use crate::spec::wipe;
 use crate::state::Dirs;
 
 /// How long the command may take to say what to launch.
@@ -58,12 +59,23 @@ pub struct Launch {
     pub init: InitConfig,
     #[serde(skip)]
     pub process: Process,
+    /// Variables that the monitor does not inherit.
+    #[serde(skip)]
+    pub hidden: Vec<String>,
 }
 
 impl Launch {
+    /// When they are where they are to be.
+    pub fn wipe_secrets(init: &mut InitConfig) {
+        init.secrets.iter_mut().for_each(|secret| wipe(&mut secret.content));
+    }
+
     pub async fn write<W: AsyncWrite + Unpin>(&self, writer: &mut W) -> io::Result<()> {
         wire::write_json(writer, Kind::Launch, self).await?;
-        wire::write(writer, Kind::InitConfig, &self.init.write_to_bytes()?).await?;
+        let mut init = self.init.write_to_bytes()?;
+        let written = wire::write(writer, Kind::InitConfig, &init).await;
+        wipe(&mut init);
+        written?;
         wire::write(writer, Kind::Process, &self.process.write_to_bytes()?).await
     }
 }
@@ -72,7 +84,9 @@ impl Launch {
 pub async fn read<R: AsyncRead + Unpin>(mut reader: R) -> Result<(Launch, R)> {
     let reading = async {
         let mut launch: Launch = wire::parse(&expect(&mut reader, Kind::Launch).await?)?;
-        launch.init = InitConfig::parse_from_bytes(&expect(&mut reader, Kind::InitConfig).await?)?;
+        let mut init = expect(&mut reader, Kind::InitConfig).await?;
+        launch.init = InitConfig::parse_from_bytes(&init)?;
+        wipe(&mut init);
         launch.process = Process::parse_from_bytes(&expect(&mut reader, Kind::Process).await?)?;
         Ok::<_, io::Error>(launch)
     };

@@ -173,12 +173,14 @@ impl Monitor {
         let configuring = Instant::now();
         self.launch.init.wall_clock_ns =
             i64::try_from(now_ms()).unwrap_or_default().saturating_mul(1_000_000);
-        let init = std::mem::take(&mut self.launch.init);
+        let mut init = std::mem::take(&mut self.launch.init);
         let wanted = Wanted { stdin: self.launch.stdin, ..Wanted::ALL };
         // The guest looks up only once for what comes together.
         let opening = Streams::open(&agent, MAIN, wanted, self.session.terminal);
         let both = async { tokio::try_join!(opening, agent.configure(&init)) };
-        let (streams, configured) = self.during(vm, both, explain_boot).await?;
+        let done = self.during(vm, both, explain_boot).await;
+        Launch::wipe_secrets(&mut init);
+        let (streams, configured) = done?;
         tracing::debug!(
             kernel = configured.kernel_release,
             init_ms = configured.init_started_ms,
@@ -491,7 +493,11 @@ fn carry_out(order: Order, agent: &Agent, moving: &Moving) {
         Order::CloseOutput(stream) => moving.close(stream),
         Order::Resize(size) => moving.resize(size),
         // Their connection's own business.
-        Order::Attach(_) | Order::AwaitLog { .. } | Order::Exec(_) | Order::Leave => {}
+        Order::Attach(_)
+        | Order::AwaitLog { .. }
+        | Order::Exec(_)
+        | Order::Stream(_)
+        | Order::Leave => {}
     }
 }
 

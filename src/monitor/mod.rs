@@ -16,6 +16,7 @@ mod life;
 mod output;
 mod sending;
 mod session;
+mod stream;
 mod streams;
 mod visit;
 mod wire;
@@ -28,8 +29,9 @@ pub use attached::{Attached, Attachment, End};
 pub use client::{attach, end_of, exec, order_signal, order_stop, spawn};
 pub use exec::{ExecRequest, SSH_SERVER};
 pub use follow::Follower;
-pub use helper::{Helper, HelperEnd, helper};
+pub use helper::{Helper, HelperEnd, helper, stream};
 pub use launch::{Launch, StopOrder};
+pub use stream::StreamRequest;
 pub use visit::Visit;
 pub use wire::{Cost, Event, Streams};
 

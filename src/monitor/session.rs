@@ -8,8 +8,9 @@ use tokio::io::{AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
 use super::clients::{Client, Clients, Sender};
-use super::exec::{self, ExecRequest, Inside};
+use super::exec::{self, Begun, ExecRequest, Inside};
 use super::follow::Following;
+use super::stream::{self, StreamRequest};
 use super::wire::{self, Event, Kind, Order, STDIN_WINDOW, Streams};
 use crate::error::Failure;
 
@@ -108,6 +109,7 @@ impl Connection {
             }
         }
         self.input(Vec::new());
+        self.clients.remove(&self.client);
     }
 
     /// None is the end.
@@ -137,6 +139,10 @@ impl Connection {
                 self.exec(request).await;
                 Ok(())
             }
+            Order::Stream(request) if !self.launcher => {
+                self.stream(request).await;
+                Ok(())
+            }
             Order::CloseOutput(stream) => {
                 let taken = self.clients.close_output(&self.client, stream);
                 match (self.launcher || self.owner) && !taken {
@@ -154,12 +160,30 @@ impl Connection {
 
     /// From here on this connection is that of a process of its own.
     async fn exec(&mut self, request: ExecRequest) {
-        let Some(inside) = self.inside.get().filter(|_| !self.owner) else {
-            let failure = Failure::new("the VM's command does not run yet");
-            return self.clients.tell(&self.client, Event::Failed(failure)).await;
-        };
+        let Some(inside) = self.inside().await else { return };
         let streams = request.streams;
-        let begun = exec::begin(inside, request, &self.clients, &self.client);
+        let begun = exec::begin(&inside, request, &self.clients, &self.client);
+        self.own(begun, streams);
+    }
+
+    async fn stream(&mut self, request: StreamRequest) {
+        let Some(inside) = self.inside().await else { return };
+        let streams = Streams { stdin: true, stdout: true, stderr: false };
+        let begun = stream::begin(&inside, request, &self.clients, &self.client);
+        self.own(begun, streams);
+    }
+
+    /// Where it may have something of its own, once.
+    async fn inside(&self) -> Option<Arc<Inside>> {
+        let inside = self.inside.get().filter(|_| !self.owner).map(Arc::clone);
+        if inside.is_none() {
+            let failure = Failure::new("the VM's command does not run yet").status(1);
+            self.clients.tell(&self.client, Event::Failed(failure)).await;
+        }
+        inside
+    }
+
+    fn own(&mut self, begun: Begun, streams: Streams) {
         self.session = begun.session;
         self.orders = begun.orders;
         self.streams = streams;

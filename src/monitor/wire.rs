@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::exec::ExecRequest;
+use super::stream::StreamRequest;
 use crate::error::Failure;
 use crate::terminal::Size;
 
@@ -81,6 +82,9 @@ pub enum Order {
     /// The first frame of a later command: it starts a process, and is attached
     /// to that.
     Exec(ExecRequest),
+    /// The first frame of a later command: it is joined with a program in the
+    /// guest.
+    Stream(StreamRequest),
     /// The size of the workload's terminal is to be this.
     Resize(Size),
     /// This command goes, and its process stays.
@@ -117,6 +121,8 @@ pub enum Event {
     Cost(Cost),
     /// More bytes of stdin may be sent.
     StdinCredit(usize),
+    /// No more output comes of a stream; input may go on.
+    OutputEnded,
     /// The answer to `Order::AwaitLog`.
     Logged { ended: bool },
     /// The workload and its VM have ended; everything is cleaned up.

@@ -20,7 +20,7 @@ use crate::hypervisor::{self, Choice, MAX_VCPUS, Wish};
 use crate::image::Progress;
 use crate::monitor::{self, Attached, Attachment, End, Event, Streams};
 use crate::preflight::{self, Environment, Places, Preflight, Requirements};
-use crate::spec::{Blueprint, RunSpec, VmSpec};
+use crate::spec::{Blueprint, RunSpec, SecretContents, VmSpec};
 use crate::state::{Claim, Dirs, Found, Phase, VmStore};
 use crate::sys;
 use crate::terminal;
@@ -54,6 +54,7 @@ pub async fn run(
     progress: Arc<dyn Progress>,
 ) -> Result<Started> {
     check_input(&spec.vm, &attachment)?;
+    let secrets = SecretContents::read(&spec.vm.secrets)?;
     let host = timed("preflight", || check(dirs, &spec.vm, Notices::Shown))?;
     let made = create::create(dirs, spec, &host, progress).await?;
     // What goes with its end is not started again.
@@ -62,7 +63,7 @@ pub async fn run(
         false => made.keep(),
     };
     let prepared = kept
-        .and_then(|()| start::prepare(dirs, host, &made.blueprint, &made.claim))
+        .and_then(|()| start::prepare(dirs, host, &made.blueprint, secrets, &made.claim))
         .and_then(|launch| made.write_cidfile().map(|()| launch));
     match prepared {
         Ok(mut launch) => {
@@ -90,6 +91,16 @@ pub async fn create(dirs: &Dirs, spec: RunSpec, progress: Arc<dyn Progress>) -> 
     }
 }
 
+/// Whether what a start of this VM reads is there, before it is stopped for
+/// that.
+pub fn check_start(found: &Found) -> Result<()> {
+    let directory = found.record.dirs.vm(&found.record.id);
+    match Blueprint::read(&directory)? {
+        Some(blueprint) => SecretContents::read(&blueprint.spec.secrets).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// Starts a VM that exists. `None` if it runs, or someone else is starting it.
 pub async fn start(found: &Found, mut attachment: Attachment) -> Result<Option<Started>> {
     let dirs = &found.record.dirs;
@@ -99,11 +110,12 @@ pub async fn start(found: &Found, mut attachment: Attachment) -> Result<Option<S
             .hint("it was made with --rm, or by an mvm that did not keep how")
     })?;
     check_input(&blueprint.spec, &attachment)?;
+    let secrets = SecretContents::read(&blueprint.spec.secrets)?;
     // Docker's difference between this and a run.
     attachment.sig_proxy &= !blueprint.spec.tty;
     let host = timed("preflight", || check(dirs, &blueprint.spec, Notices::Shown))?;
     claim.record.backend = host.backend.backend().name().into();
-    let mut launch = start::prepare(dirs, host, &blueprint, &claim)?;
+    let mut launch = start::prepare(dirs, host, &blueprint, secrets, &claim)?;
     launch.inject = injected(&claim);
     claim.record.phase = Phase::Starting;
     claim.save()?;

@@ -18,7 +18,7 @@ use crate::net::{Passt, passt};
 #[cfg(unix)]
 use crate::preflight;
 use crate::rootfs::{self, upper};
-use crate::spec::{Blueprint, Network};
+use crate::spec::{Blueprint, Network, SecretContents};
 use crate::ssh::Keys;
 use crate::state::{Claim, Dirs, Phase, Record};
 
@@ -29,7 +29,13 @@ const EMULATED_BOOT_WINDOW: Duration = Duration::from_secs(180);
 
 /// Everything between the record and the boot. Leaves the VM as it was if it
 /// fails.
-pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) -> Result<Launch> {
+pub fn prepare(
+    dirs: &Dirs,
+    host: Host,
+    blueprint: &Blueprint,
+    secrets: SecretContents,
+    claim: &Claim,
+) -> Result<Launch> {
     let (spec, image) = (&blueprint.spec, &blueprint.image);
     let Host { preflight, backend } = host;
     let rootfs = timed("rootfs", || make_rootfs(dirs, blueprint, &backend, claim))?;
@@ -57,6 +63,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
     let keys = timed("ssh keys", || Keys::ensure(claim.directory()))?;
     let mut init = init_config(blueprint, &claim.record, rootfs.guest, shares.guest, network)?;
     init.ssh = MessageField::some(keys.for_guest(&spec.ssh_keys)?);
+    init.secrets = spec.guest_secrets(image, secrets);
     let default_window = match preflight.accelerated() {
         true => BOOT_WINDOW,
         false => EMULATED_BOOT_WINDOW,
@@ -81,6 +88,7 @@ pub fn prepare(dirs: &Dirs, host: Host, blueprint: &Blueprint, claim: &Claim) ->
         init,
         inject: None,
         process: spec.process(image)?,
+        hidden: spec.secret_variables(),
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Notices, check, injected, start};
 use crate::error::{Failure, Result};
 use crate::monitor::{self, ExecRequest, Helper, Launch};
-use crate::spec::{Blueprint, Network};
+use crate::spec::{Blueprint, Network, SecretContents};
 use crate::state::{Claim, Found, Phase, VmStore};
 
 /// How long another command may have the VM.
@@ -59,7 +59,8 @@ impl Visit {
         })?;
         blueprint.spec.network = Network::None;
         let host = check(&dirs, &blueprint.spec, Notices::Hidden)?;
-        let mut launch = start::prepare(&dirs, host, &blueprint, &claim)?;
+        let mut launch =
+            start::prepare(&dirs, host, &blueprint, SecretContents::default(), &claim)?;
         launch.inject = injected(&claim);
         match claim.record.phase {
             // Or its first start would take another disk.

@@ -5,6 +5,7 @@
 mod blueprint;
 pub mod bytes;
 mod limits;
+mod secrets;
 pub mod signal;
 mod volumes;
 
@@ -22,6 +23,7 @@ use crate::image::{ImageConfig, Platform, PullPolicy, Source};
 use crate::logs;
 pub use blueprint::Blueprint;
 pub use limits::{ALL, Device, ExtraHost, HOST_GATEWAY, Limits, Tmpfs, Ulimit};
+pub use secrets::{MAX_SECRET_COUNT, SECRETS, Secret, SecretContents, SecretSource, wipe};
 pub use volumes::{MAX_VOLUMES, Volume, VolumeSource, clean_target};
 
 /// RAM of a VM when nothing else is said.
@@ -85,6 +87,9 @@ pub struct VmSpec {
     pub stop_signal: Option<u32>,
     pub stop_timeout: Option<StopTimeout>,
     pub limits: Limits,
+    /// Where they come from, not what they are.
+    #[serde(default)]
+    pub secrets: Vec<Secret>,
     /// How much of the output is kept; nothing, if there are none.
     #[serde(default = "kept")]
     pub log: Option<logs::Limits>,
@@ -247,6 +252,7 @@ pub mod tests {
             stop_signal: None,
             stop_timeout: None,
             limits: Limits::default(),
+            secrets: Vec::new(),
             log: kept(),
             kernel: None,
             ssh_keys: Vec::new(),

@@ -122,22 +122,21 @@ pub fn connection_pair() -> io::Result<(Connection, Stdio)> {
     Ok((UnixStream::from_std(ours)?, Stdio::from(OwnedFd::from(theirs))))
 }
 
-/// Starts the monitor. Connection, lock and log become its standard
-/// descriptors 0, 1 and 2.
+/// Starts the monitor, which does not get the variables `hidden`. Connection,
+/// lock and log become its standard descriptors 0, 1 and 2.
 pub fn spawn_monitor(
     program: &Path,
     arguments: &[&OsStr],
+    hidden: &[String],
     connection: Stdio,
     lock: File,
     log: File,
 ) -> io::Result<Child> {
-    Command::new(program)
-        .args(arguments)
-        .stdin(connection)
-        .stdout(lock)
-        .stderr(log)
-        .current_dir("/")
-        .spawn()
+    let mut command = Command::new(program);
+    for name in hidden {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(connection).stdout(lock).stderr(log).current_dir("/").spawn()
 }
 
 /// What `spawn_monitor` gave this process: the connection and the lock.
@@ -334,6 +333,12 @@ pub fn signals() -> io::Result<tokio::sync::mpsc::Receiver<u32>> {
         });
     }
     Ok(receiver)
+}
+
+/// Whoever reads this process's stdout is at its end.
+pub fn end_stdout() -> io::Result<()> {
+    let null = File::options().write(true).open("/dev/null")?;
+    Ok(rustix::stdio::dup2_stdout(&null)?)
 }
 
 /// CPU time that this process has used, microseconds.

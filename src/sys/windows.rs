@@ -84,6 +84,7 @@ pub fn connection_pair() -> io::Result<(Connection, Stdio)> {
 pub fn spawn_monitor(
     _program: &Path,
     _arguments: &[&OsStr],
+    _hidden: &[String],
     _connection: Stdio,
     _lock: File,
     _log: File,
@@ -125,6 +126,11 @@ pub fn signals() -> io::Result<tokio::sync::mpsc::Receiver<u32>> {
         while tokio::signal::ctrl_c().await.is_ok() && sender.send(SIGINT).await.is_ok() {}
     });
     Ok(receiver)
+}
+
+/// It ends with the process here.
+pub fn end_stdout() -> io::Result<()> {
+    Ok(())
 }
 
 /// CPU time that this process has used, microseconds; not told here.

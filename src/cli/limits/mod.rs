@@ -23,6 +23,7 @@ use crate::spec::Limits;
 
 pub use document::describe;
 pub use files::env_files;
+pub use tmpfs::one_target;
 
 /// The kernel's own limit (PID_MAX_LIMIT).
 const MAX_PIDS: i64 = 1 << 22;

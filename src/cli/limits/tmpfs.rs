@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `--tmpfs`, with Docker's defaults and options of mount(8).
 
+use std::collections::BTreeSet;
+
 use crate::error::{Failure, Result};
 use crate::spec::{Tmpfs, Volume, clean_target};
 
@@ -98,13 +100,19 @@ fn option(word: &str) -> std::result::Result<(&str, &str), &'static str> {
 
 /// Nothing may be mounted twice in one place.
 pub fn check_targets(tmpfs: &[Tmpfs], volumes: &[Volume]) -> Result<()> {
-    let mut taken: Vec<&[u8]> = volumes.iter().map(|volume| volume.target.as_slice()).collect();
-    for one in tmpfs {
-        if taken.contains(&one.target.as_bytes()) {
-            return Err(Failure::new(format!("duplicate mount point: {}", one.target))
-                .hint("give it one --tmpfs or one -v"));
+    let volumes = volumes.iter().map(|volume| volume.target.as_slice());
+    one_target(volumes.chain(tmpfs.iter().map(|one| one.target.as_bytes())))
+}
+
+/// As above, of anything that is mounted.
+pub fn one_target<'a>(targets: impl Iterator<Item = &'a [u8]>) -> Result<()> {
+    let mut taken: BTreeSet<&[u8]> = BTreeSet::new();
+    for target in targets {
+        if !taken.insert(target) {
+            let shown = String::from_utf8_lossy(target);
+            return Err(Failure::new(format!("duplicate mount point: {shown}"))
+                .hint("give it one --tmpfs, one -v or one --secret"));
         }
-        taken.push(one.target.as_bytes());
     }
     Ok(())
 }
