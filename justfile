@@ -48,9 +48,9 @@ bench-leftovers:
 bench-streams:
     cargo bench --bench streams
 
-# Measure SSH against exec.
-bench-ssh:
-    cargo bench --bench ssh
+# Measure commands in a warm VM.
+bench-exec:
+    cargo bench --bench exec
 
 # Measure lists, inspect and completion with 1,000 VMs.
 bench-lists:

@@ -26,12 +26,12 @@ type Helper = fn(Vec<OsString>) -> ExitCode;
 
 /// For the host.
 const HELPERS: [(&str, Helper); 6] = [
-    ("stats", stats::run),
-    ("top", top::run),
     (mvm_files::helper::OUT, files::out),
     (mvm_files::helper::IN, files::into),
     ("sftp-server", sftp_server::run),
     ("ssh-server", ssh_server::run),
+    ("stats", stats::run),
+    ("top", top::run),
 ];
 
 /// Runs what this process was started as: a helper, or /dev/mvm. `None`:
