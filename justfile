@@ -56,10 +56,6 @@ bench-exec:
 bench-lists:
     cargo bench --bench lists
 
-# Measure commands in a warm VM.
-bench-exec:
-    cargo bench --bench exec
-
 # Pulls against skopeo, umoci and podman.
 bench-pull:
     scripts/setup build bench

@@ -121,6 +121,7 @@ fn record(dirs: &Dirs, number: usize) -> Outcome<Record> {
         ]),
         unlogged: false,
         has_disk: false,
+        user: String::new(),
         phase: Phase::Creating,
         started_ms: Some(now_ms()),
         exit: None,
