@@ -45,13 +45,14 @@ fn ended_well(command: &mut Command) -> Outcome<()> {
 }
 
 /// How a command gets into the VM.
-type Way<'a> = (&'a str, Box<dyn Fn(&[&str]) -> Command + 'a>);
+type Way<'a> = (&'a str, Line<'a>);
+type Line<'a> = Box<dyn Fn(&[&str]) -> Command + 'a>;
 
 fn measure(home: &Path, rounds: usize) -> Outcome<()> {
     let config = home.join("ssh_config");
     let block = mvm(home).args(["ssh-config", VM]).output()?.stdout;
     std::fs::write(&config, block)?;
-    let of = |head: &'static [&'static str]| -> Box<dyn Fn(&[&str]) -> Command> {
+    let of = |head: &'static [&'static str]| -> Line {
         Box::new(move |words| {
             let mut command = mvm(home);
             command.args(head).arg(VM).args(words);

@@ -78,9 +78,8 @@ impl Service {
             mounts::seal_system()?;
         }
         let (reaper, streams) = (self.reaper.clone(), self.streams.clone());
-        let (hostname, ssh) = (config.hostname.clone(), config.ssh.clone().into_option());
-        let processes =
-            Processes::new(reaper, streams, cgroup, hostname, ssh).step(|| "open mvm-init")?;
+        let processes = Processes::new(reaper, streams, cgroup, config.hostname.clone())
+            .step(|| "open mvm-init")?;
         let rendezvous = Rendezvous::default();
         rendezvous.open().step(|| format!("listen on {}", mvm_proto::streams::SOCKET))?;
         Ok(Machine { upper, processes, rendezvous })

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-use mvm_proto::{Process, SshKeys, SshServer};
+use mvm_proto::{Process, SshServer};
 use protobuf::Message;
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
@@ -21,18 +21,18 @@ const SSH_SERVER: &str = "ssh-server";
 /// which names it. `workload`: as it was started.
 pub fn prepare(
     request: &mut Process,
-    keys: Option<&SshKeys>,
     workload: Option<&Process>,
     hostname: &str,
 ) -> io::Result<Option<OwnedFd>> {
+    let keys = request.ssh.take();
     if !request.helper || request.args.first().is_none_or(|name| name != SSH_SERVER.as_bytes()) {
         return Ok(None);
     }
     let (Some(keys), Some(workload)) = (keys, workload) else {
-        return Err(io::Error::other("this VM has no SSH server"));
+        return Err(io::Error::other("the host gave the SSH server no keys"));
     };
     let document = SshServer {
-        keys: Some(keys.clone()).into(),
+        keys: Some(keys).into(),
         workload: Some(workload.clone()).into(),
         hostname: hostname.to_owned(),
         ..SshServer::default()
@@ -66,6 +66,8 @@ pub fn taken(argument: &OsString) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
+    use mvm_proto::SshKeys;
+
     use super::*;
 
     #[test]
@@ -75,12 +77,13 @@ mod tests {
             |name: &str, helper| Process { args: vec![name.into()], helper, ..Process::default() };
         for mut other in [helper("tar", true), helper(SSH_SERVER, false)] {
             let workload = Process::default();
-            assert!(prepare(&mut other, Some(&keys), Some(&workload), "").unwrap().is_none());
+            assert!(prepare(&mut other, Some(&workload), "").unwrap().is_none());
             assert_eq!(other.args.len(), 1);
         }
         let mut server = helper(SSH_SERVER, true);
+        server.ssh = Some(keys).into();
         let workload = Process { user: "web".into(), ..Process::default() };
-        let file = prepare(&mut server, Some(&keys), Some(&workload), "box").unwrap().unwrap();
+        let file = prepare(&mut server, Some(&workload), "box").unwrap().unwrap();
         assert_eq!(server.args[1], file.as_raw_fd().to_string().as_bytes());
         let mut file = File::from(file);
         let mut text = Vec::new();
@@ -90,7 +93,7 @@ mod tests {
         let document = SshServer::parse_from_bytes(&text).unwrap();
         assert_eq!(document.keys.host_key, "secret");
         assert_eq!((document.workload.user.as_str(), document.hostname.as_str()), ("web", "box"));
-        assert!(prepare(&mut helper(SSH_SERVER, true), None, None, "").is_err());
+        assert!(prepare(&mut helper(SSH_SERVER, true), Some(&workload), "").is_err());
         assert!(taken(&"2".into()).is_err());
         assert!(taken(&"1000000".into()).is_err());
     }

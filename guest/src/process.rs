@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use mvm_proto::{Exit, MAIN_PROCESS, Process, SshKeys, StartFailureKind, Terminal, capabilities};
+use mvm_proto::{Exit, MAIN_PROCESS, Process, StartFailureKind, Terminal, capabilities};
 use rustix::fs::{Mode, OFlags, Uid};
 use rustix::process::{Pid, WaitStatus};
 use tokio::sync::{oneshot, watch};
@@ -43,7 +43,6 @@ pub struct Processes {
     streams: Streams,
     cgroup: Option<Workload>,
     hostname: String,
-    ssh: Option<SshKeys>,
     /// The workload's request, without its command and streams.
     workload: OnceLock<Process>,
     /// The program of this process, which helpers are.
@@ -76,12 +75,11 @@ impl Processes {
         streams: Streams,
         cgroup: Option<Workload>,
         hostname: String,
-        ssh: Option<SshKeys>,
     ) -> io::Result<Self> {
         let itself =
             rustix::fs::open("/proc/self/exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let (workload, table) = (OnceLock::new(), Mutex::default());
-        Ok(Self { reaper, streams, cgroup, hostname, ssh, workload, itself, table })
+        Ok(Self { reaper, streams, cgroup, hostname, workload, itself, table })
     }
 
     /// An error is the host's mistake or ours; what the image or the command
@@ -191,12 +189,12 @@ impl Processes {
 
     /// What a helper is told beside its arguments.
     fn hand_over(&self, request: &mut Process) -> io::Result<Option<OwnedFd>> {
-        if request.id == MAIN_PROCESS && self.ssh.is_some() {
+        if request.id == MAIN_PROCESS {
             let workload = Process { args: Vec::new(), ..request.clone() };
             // There is one.
             let _ = self.workload.set(workload);
         }
-        handover::prepare(request, self.ssh.as_ref(), self.workload.get(), &self.hostname)
+        handover::prepare(request, self.workload.get(), &self.hostname)
     }
 
     async fn launch(

@@ -53,7 +53,7 @@ async fn connect(dirs: &Dirs, args: SshArgs) -> Result<u8> {
         }
         return ssh::pass(&found.record).await;
     }
-    let keys = Keys::of(&dirs.vm(&found.record.id))?;
+    let keys = Keys::ensure(&dirs.vm(&found.record.id))?;
     let here = io::stdin().is_terminal();
     if args.tty && !here {
         crate::terminal::check_input()?;

@@ -24,7 +24,7 @@ pub fn run(dirs: &Dirs, args: &SshConfigArgs) -> Result<u8> {
     let mut blocks = Vec::new();
     for found in VmStore::new(dirs).resolve(&args.vms) {
         let (_, found) = found?;
-        let keys = Keys::of(&dirs.vm(&found.record.id))?;
+        let keys = Keys::ensure(&dirs.vm(&found.record.id))?;
         let user = args.login.clone().unwrap_or_else(|| user_of(&found));
         blocks.push(ssh::host_block(&found.record, &keys, &user, &program)?);
     }

@@ -3,11 +3,12 @@
 //! with what the workload has around it, ended with the command, unless that
 //! leaves it on purpose, or with the VM.
 
+use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, capabilities, started};
+use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, SshKeys, capabilities, started};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 use tokio::task::JoinHandle;
@@ -20,6 +21,7 @@ use super::wire::{Event, Order, Streams as Wanted};
 use crate::agent::{Agent, AgentError};
 use crate::error::{Failure, Result};
 use crate::spec::bytes;
+use crate::ssh::Keys;
 use crate::terminal::Size;
 
 /// The helper that serves one SSH connection.
@@ -55,6 +57,12 @@ pub struct ExecRequest {
     pub helper: bool,
 }
 
+impl ExecRequest {
+    fn is_ssh_server(&self) -> bool {
+        self.helper && self.args.first().is_some_and(|name| name == SSH_SERVER.as_bytes())
+    }
+}
+
 /// The inside of a VM whose workload runs.
 pub struct Inside {
     pub agent: Agent,
@@ -63,12 +71,33 @@ pub struct Inside {
     last: AtomicU32,
     /// For as many SSH connections as there may be.
     ssh: Arc<Semaphore>,
+    key_place: KeyPlace,
+    /// Those of the first SSH connection are those of all.
+    keys: OnceLock<SshKeys>,
+}
+
+/// Where a VM's SSH server has its keys from.
+pub struct KeyPlace {
+    /// The VM's.
+    pub directory: PathBuf,
+    /// Public keys that get in, beside the VM's own.
+    pub more: Vec<String>,
 }
 
 impl Inside {
-    pub fn new(agent: Agent, template: Process) -> Arc<Self> {
+    pub fn new(agent: Agent, template: Process, key_place: KeyPlace) -> Arc<Self> {
         let ssh = Arc::new(Semaphore::new(MAX_SSH));
-        Arc::new(Self { agent, template, last: AtomicU32::new(0), ssh })
+        let (last, keys) = (AtomicU32::new(0), OnceLock::new());
+        Arc::new(Self { agent, template, last, ssh, key_place, keys })
+    }
+
+    fn ssh_keys(&self) -> Result<SshKeys> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys.clone());
+        }
+        let KeyPlace { directory, more } = &self.key_place;
+        let keys = Keys::ensure(directory)?.for_guest(more)?;
+        Ok(self.keys.get_or_init(|| keys).clone())
     }
 
     /// A number for something new, and the first of its streams.
@@ -149,8 +178,7 @@ impl Exec {
 
     /// Room for a process, which is taken until this goes.
     fn admit(&self, request: &ExecRequest) -> Admitted {
-        let is_ssh = request.args.first().is_some_and(|name| name == SSH_SERVER.as_bytes());
-        match request.helper && is_ssh {
+        match request.is_ssh_server() {
             true => Arc::clone(&self.inside.ssh).try_acquire_owned().map(Some),
             false => Ok(None),
         }
@@ -165,7 +193,12 @@ impl Exec {
         let terminal = self.session.terminal;
         let opening = Streams::open(agent, self.first_stream, request.streams, terminal);
         let streams = opening.await.map_err(lost)?;
+        let keys = match request.is_ssh_server() {
+            true => Some(self.inside.ssh_keys()?),
+            false => None,
+        };
         let mut process = self.process(request);
+        process.ssh = MessageField::from_option(keys);
         let mut moving =
             streams.start(&mut process, Some(input), None, &self.session, &self.clients);
         let starting = agent.start(&process);

@@ -62,6 +62,8 @@ pub struct Launch {
     /// Variables that the monitor does not inherit.
     #[serde(skip)]
     pub hidden: Vec<String>,
+    /// Public keys that get in over SSH, beside the VM's own.
+    pub ssh_keys: Vec<String>,
 }
 
 impl Launch {

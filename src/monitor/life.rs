@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::clients::Clients;
 use super::door::Door;
-use super::exec::Inside;
+use super::exec::{Inside, KeyPlace};
 use super::session::{Input, Session};
 use super::streams::{MAIN, Moving, Streams};
 use super::wire::{Cost, Event, Order, SIGKILL, Streams as Wanted};
@@ -205,9 +205,13 @@ impl Monitor {
         }
         let starting = Instant::now();
         let template = self.launch.process.clone();
+        let keys = KeyPlace {
+            directory: self.claim.directory().to_owned(),
+            more: std::mem::take(&mut self.launch.ssh_keys),
+        };
         let moving = self.start(vm, agent, streams).await?;
         // Empty until now: a VM has one workload.
-        let _ = self.inside.set(Inside::new(agent.clone(), template));
+        let _ = self.inside.set(Inside::new(agent.clone(), template, keys));
         self.claim.record.phase = Phase::Running;
         self.claim.record.monitor_pid = Some(std::process::id());
         self.claim.record.started_ms = Some(now_ms());

@@ -55,7 +55,10 @@ pub async fn create(
         implied_dirs: layer.implied_dirs.clone(),
     };
     let layers = image.layers.iter().map(layer).collect();
-    if let Err(failure) = ssh::Keys::ensure(claim.directory()) {
+    // One that goes with its end may never be asked for them: then they are made.
+    if !claim.record.auto_remove
+        && let Err(failure) = ssh::Keys::ensure(claim.directory())
+    {
         claim.remove()?;
         return Err(failure);
     }

@@ -19,7 +19,6 @@ use crate::net::{Passt, passt};
 use crate::preflight;
 use crate::rootfs::{self, upper};
 use crate::spec::{Blueprint, Network, SecretContents};
-use crate::ssh::Keys;
 use crate::state::{Claim, Dirs, Phase, Record};
 
 /// How long a guest may take to report when nothing else is said.
@@ -60,9 +59,7 @@ pub fn prepare(
         run: dirs.vm_runtime(&claim.record.id),
         log: claim.directory().to_owned(),
     };
-    let keys = timed("ssh keys", || Keys::ensure(claim.directory()))?;
     let mut init = init_config(blueprint, &claim.record, rootfs.guest, shares.guest, network)?;
-    init.ssh = MessageField::some(keys.for_guest(&spec.ssh_keys)?);
     init.secrets = spec.guest_secrets(image, secrets);
     let default_window = match preflight.accelerated() {
         true => BOOT_WINDOW,
@@ -89,6 +86,7 @@ pub fn prepare(
         inject: None,
         process: spec.process(image)?,
         hidden: spec.secret_variables(),
+        ssh_keys: spec.ssh_keys.clone(),
     })
 }
 

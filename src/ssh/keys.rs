@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The keys of a VM, made with it, in a directory beside its record: an ed25519
+//! The keys of a VM, made with it or (with --rm) when first asked for, in a directory beside its record: an ed25519
 //! pair with which its owner gets in, and one by which its server is known. The
 //! files are OpenSSH's, so that its clients can use them.
 
@@ -45,21 +45,6 @@ impl Keys {
                 Some(key) => Ok(key),
                 None => make(&path).map_err(failed),
             }
-        };
-        Ok(Self { client: key(CLIENT)?, server: key(SERVER)?, directory })
-    }
-
-    /// Those of a VM that exists.
-    pub fn of(vm: &Path) -> Result<Self> {
-        let directory = vm.join(DIRECTORY);
-        let key = |name: &str| {
-            let path = directory.join(name);
-            let found =
-                read(&path).map_err(|e| Failure::cannot(format!("read {}", path.display()), e))?;
-            found.ok_or_else(|| {
-                Failure::new(format!("the VM has no key {}", path.display()))
-                    .hint("stop and start the VM: a start makes what is missing")
-            })
         };
         Ok(Self { client: key(CLIENT)?, server: key(SERVER)?, directory })
     }
@@ -118,16 +103,38 @@ fn make(path: &Path) -> io::Result<PrivateKey> {
     let mut key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));
     key.set_comment("mvm");
     let text = key.to_openssh(LineEnding::LF).map_err(io::Error::other)?;
-    // Half of one is replaced; nobody else writes here.
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
+    let new = path.with_extension(format!("{}.new", std::process::id()));
+    ignore_missing(fs::remove_file(&new))?;
     let mut options = File::options();
     options.write(true).create_new(true);
     sys::owner_only(&mut options);
-    options.open(path)?.write_all(text.as_bytes())?;
-    Ok(key)
+    let put = options
+        .open(&new)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| publish(&new, path));
+    ignore_missing(fs::remove_file(&new))?;
+    put?;
+    // Another process may have been first.
+    read(path)?.ok_or_else(|| io::Error::other("what was written is no key"))
+}
+
+/// Gives a file its name, unless a key has that.
+fn publish(new: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(new, path) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => match read(path)? {
+            Some(_) => Ok(()),
+            // Half of one.
+            None => fs::rename(new, path),
+        },
+        other => other,
+    }
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -137,11 +144,10 @@ mod tests {
     #[test]
     fn keys_stay_and_half_of_one_is_made_anew() {
         let vm = tempfile::tempdir().unwrap();
-        assert!(Keys::of(vm.path()).is_err_and(|e| e.hint.is_some()));
         let made = Keys::ensure(vm.path()).unwrap();
         let again = Keys::ensure(vm.path()).unwrap();
         assert_eq!(made.pinned(), again.pinned());
-        assert_eq!(made.client(), Keys::of(vm.path()).unwrap().client());
+        assert_eq!(made.client(), Keys::ensure(vm.path()).unwrap().client());
         assert_ne!(made.pinned().key_data(), made.client().public_key().key_data());
         #[cfg(unix)]
         {

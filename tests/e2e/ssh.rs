@@ -325,7 +325,7 @@ fn channels_without_end(home: &Home) {
     }
     let dirs = Dirs::under(home.path());
     let record = VmStore::new(&dirs).find("box").expect("the VM").record;
-    let keys = mvm::ssh::Keys::of(&dirs.vm(&record.id)).expect("keys");
+    let keys = mvm::ssh::Keys::ensure(&dirs.vm(&record.id)).expect("keys");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let request = ExecRequest::helper(SSH_SERVER, &[]);
