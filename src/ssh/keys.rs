@@ -99,7 +99,7 @@ fn read(path: &Path) -> io::Result<Option<PrivateKey>> {
 
 fn make(path: &Path) -> io::Result<PrivateKey> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    getrandom::fill(&mut seed).map_err(|e| io::Error::other(e.to_string()))?;
     let mut key = PrivateKey::from(Ed25519Keypair::from_seed(&seed));
     key.set_comment("mvm");
     let text = key.to_openssh(LineEnding::LF).map_err(io::Error::other)?;

@@ -23,6 +23,7 @@ mod faithful;
 mod guest;
 mod hostile;
 mod image;
+mod inside;
 mod lifecycle;
 mod limits;
 mod logs;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Trees that survive, and tars that mean harm.
-#![cfg(unix)]
+//! Trees that survive, and tars that mean harm; told with GNU's tools.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
