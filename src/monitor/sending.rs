@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::attached::End;
 use super::wire::{self, CHUNK, Kind, Order};
 use crate::sys::{self, Connection};
-use crate::terminal::{self, Change, Matcher};
+use crate::terminal::{Matcher, Sizes};
 
 const SIGHUP: u32 = 1;
 const SIGPIPE: u8 = 13;
@@ -166,28 +166,12 @@ pub async fn pass_signals(
     }
 }
 
-/// The terminal of the VM takes the size of this one; and this one is raw only
-/// while this process runs.
+/// The terminal of the VM takes the size of this one.
 pub async fn follow_terminal(frames: Frames) {
-    let mut changes = match terminal::changes() {
-        Ok(changes) => changes,
-        Err(error) => {
-            tracing::warn!("the VM will not hear of the terminal's size: {error}");
-            return;
-        }
+    let Some(mut sizes) = Sizes::follow() else {
+        return;
     };
-    while let Some(change) = changes.recv().await {
-        match change {
-            Change::Suspended => {
-                terminal::pause();
-                terminal::stop_this_process();
-                continue;
-            }
-            Change::Resumed => terminal::resume(),
-            Change::Resized => {}
-        }
-        if let Some(size) = terminal::size() {
-            send_order(&frames, &Order::Resize(size)).await;
-        }
+    while let Some(size) = sizes.next().await {
+        send_order(&frames, &Order::Resize(size)).await;
     }
 }

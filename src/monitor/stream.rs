@@ -10,12 +10,13 @@ use mvm_proto::mux::Stream;
 use mvm_proto::streams::JOINED;
 use mvm_proto::{JoinEnd, JoinRequest};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::{mpsc, oneshot};
 
-use super::clients::{Client, Clients, Outgoing};
+use super::clients::{Client, Clients};
 use super::exec::{Begun, Inside, lost};
 use super::session::{Input, Session};
+use super::streams::move_stdin;
 use super::wire::{CHUNK, Event, Kind, Order, Streams};
 use crate::error::{Failure, Result};
 
@@ -100,7 +101,7 @@ impl Joining {
         let receiving = self.receive(from_guest, opening);
         let sending = async {
             if opened.await.is_ok() {
-                send(to_guest, input).await;
+                move_stdin(to_guest, input).await;
             }
             // The guest says when it is over.
             std::future::pending().await
@@ -128,17 +129,6 @@ impl Joining {
         }
         self.clients.tell(&self.client, Event::OutputEnded).await;
     }
-}
-
-async fn send(mut stream: WriteHalf<Stream>, mut input: mpsc::UnboundedReceiver<Input>) {
-    while let Some(Input { bytes, from }) = input.recv().await {
-        if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
-            return;
-        }
-        let credit = Outgoing::Event(Event::StdinCredit(bytes.len()));
-        let _ = from.send(credit).await;
-    }
-    let _ = stream.shutdown().await;
 }
 
 fn explain(end: JoinEnd, request: &StreamRequest) -> Result<()> {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::join_all;
 use mvm_proto::Process;
 use mvm_proto::mux::Stream;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -128,7 +128,11 @@ impl Moving {
     }
 }
 
-async fn move_stdin(mut stream: Stream, mut input: mpsc::UnboundedReceiver<Input>) {
+/// What commands send, until its end; they are given credit for what is taken.
+pub async fn move_stdin<W>(mut stream: W, mut input: mpsc::UnboundedReceiver<Input>)
+where
+    W: AsyncWrite + Unpin,
+{
     while let Some(Input { bytes, from }) = input.recv().await {
         if stream.write_all(&bytes).await.is_err() || stream.flush().await.is_err() {
             // The workload closed its stdin: no more credit, nothing is lost

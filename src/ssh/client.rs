@@ -19,7 +19,7 @@ use super::{FAILED, Keys, agent};
 use crate::error::{Failure, Result};
 use crate::state::Record;
 use crate::sys;
-use crate::terminal::{self, Change, Raw, Size};
+use crate::terminal::{self, Raw, Size, Sizes};
 
 /// From the first byte to a session: the guest may be emulated.
 const CONNECTING: Duration = Duration::from_secs(60);
@@ -335,28 +335,12 @@ async fn pass_input(writer: Writer, raw: bool, leaving: mpsc::Sender<()>) {
     }
 }
 
-/// The terminal of the VM takes the size of this one; and this one is raw only
-/// while this process runs.
+/// The terminal of the VM takes the size of this one.
 async fn follow_terminal(writer: Writer) {
-    let mut changes = match terminal::changes() {
-        Ok(changes) => changes,
-        Err(error) => {
-            tracing::warn!("the VM will not hear of the terminal's size: {error}");
-            return;
-        }
+    let Some(mut sizes) = Sizes::follow() else {
+        return;
     };
-    while let Some(change) = changes.recv().await {
-        match change {
-            Change::Suspended => {
-                terminal::pause();
-                terminal::stop_this_process();
-                continue;
-            }
-            Change::Resumed => terminal::resume(),
-            Change::Resized => {}
-        }
-        if let Some(Size { rows, columns }) = terminal::size() {
-            let _ = writer.window_change(columns.into(), rows.into(), 0, 0).await;
-        }
+    while let Some(Size { rows, columns }) = sizes.next().await {
+        let _ = writer.window_change(columns.into(), rows.into(), 0, 0).await;
     }
 }

@@ -19,7 +19,8 @@ use windows as platform;
 
 use serde::{Deserialize, Serialize};
 
-pub use platform::{Settings, changes, is_gone, size, stop_this_process};
+pub use platform::{Settings, is_gone, size};
+use platform::{changes, stop_this_process};
 
 use crate::error::{Failure, Result};
 
@@ -78,6 +79,39 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         restore();
+    }
+}
+
+/// The sizes that the terminal takes. A terminal that is raw is that only while
+/// this process runs.
+pub struct Sizes(tokio::sync::mpsc::Receiver<Change>);
+
+impl Sizes {
+    /// `None`, said in the log, where the terminal does not tell.
+    pub fn follow() -> Option<Self> {
+        changes()
+            .map(Self)
+            .inspect_err(|error| {
+                tracing::warn!("the VM will not hear of the terminal's size: {error}");
+            })
+            .ok()
+    }
+
+    pub async fn next(&mut self) -> Option<Size> {
+        loop {
+            match self.0.recv().await? {
+                Change::Suspended => {
+                    pause();
+                    stop_this_process();
+                    continue;
+                }
+                Change::Resumed => resume(),
+                Change::Resized => {}
+            }
+            if let Some(size) = size() {
+                return Some(size);
+            }
+        }
     }
 }
 
