@@ -22,6 +22,15 @@ impl OpenSsh {
         Self { config }
     }
 
+    /// As it is, but for the VM's own key, which ssh tries beside all that it is given.
+    pub fn without_key(&self) -> Self {
+        let text = std::fs::read_to_string(&self.config).expect("read ssh_config");
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("IdentityFile "));
+        let config = self.config.with_extension("keyless");
+        std::fs::write(&config, lines.collect::<Vec<_>>().join("\n") + "\n").expect("write");
+        Self { config }
+    }
+
     /// One of ssh, scp and sftp, with nothing on stdin.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);

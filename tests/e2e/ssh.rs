@@ -47,7 +47,7 @@ fn sessions_files_and_forwards() {
     own_client(&home);
     at_a_terminal(&home);
     let openssh = OpenSsh::new(&home, "box");
-    clients_of_openssh(&openssh, &[&mine, &rsa]);
+    clients_of_openssh(&home, &openssh, &[&mine, &rsa]);
     files(&home, &openssh);
     rsync(&home, &openssh);
     the_agent(&home, &openssh);
@@ -116,16 +116,32 @@ fn at_a_terminal(home: &Home) {
     left.ends_with(STATUS_OF_NO_CONNECTION).is_as_before();
 }
 
-fn clients_of_openssh(openssh: &OpenSsh, keys: &[&Path]) {
+fn clients_of_openssh(home: &Home, openssh: &OpenSsh, keys: &[&Path]) {
     expect(&openssh.run("ssh", ["box", "echo out; exit 5"]), 5, "out\n");
     expect(&openssh.run("ssh", ["-tt", "box", "tty"]), 0, "/dev/pts/0\r\n");
     let all = bytes(1_000_000);
     expect(&fed(openssh.command("ssh").args(["box", "cat"]), all.clone()), 0, &all);
+    let keyless = openssh.without_key();
     for key in keys {
         let identity = key.to_str().expect("a name");
-        let options = ["-o", "IdentityFile=none", "-i", identity, "root@box", "id -un"];
-        expect(&openssh.run("ssh", options), 0, "root\n");
+        expect(&keyless.run("ssh", ["-i", identity, "root@box", "id -un"]), 0, "root\n");
     }
+    // One that nobody named; and the right one behind more than anyone has.
+    let guesses = |keys: &[PathBuf], why: &str| {
+        let mut command = keyless.command("ssh");
+        for key in keys {
+            command.arg("-i").arg(key);
+        }
+        let refused = command.args(["box", "true"]).output().expect("start ssh");
+        expect(&refused, STATUS_OF_NO_CONNECTION, "");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(said.contains(why), "{said}");
+    };
+    let mut strangers: Vec<PathBuf> =
+        (0..20).map(|number| key(home, &format!("stranger{number}"), "ed25519")).collect();
+    guesses(&strangers[..1], "Permission denied (publickey)");
+    strangers.push(keys[0].to_owned());
+    guesses(&strangers, "");
     let refused = openssh.run("ssh", ["nobody@box", "true"]);
     expect(&refused, STATUS_OF_NO_CONNECTION, "");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("Permission denied (publickey)"));
