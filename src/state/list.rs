@@ -10,8 +10,9 @@ use std::thread;
 
 use serde::Deserialize;
 
+use super::locks::is_locked_in;
+use super::reading::{check_schema, other_vm, read_text_in};
 use super::rename::renamed;
-use super::vms::{check_schema, is_locked_in, other_vm, read_text_in};
 use super::{Found, Phase, Record, VmStore};
 use crate::error::Result;
 use crate::sys::Folder;

@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
-use super::vms::{ignore_missing, is_id, name_in_use, read_small};
+use super::reading::read_small;
+use super::removing::ignore_missing;
+use super::vms::{is_id, name_in_use};
 use super::{Dirs, Found, VmStore, replace_file_with, validate_name};
 use crate::error::{Failure, Result};
 
