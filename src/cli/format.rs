@@ -23,19 +23,24 @@ pub enum Format {
     Json,
 }
 
-pub fn json_lines<T: Serialize>(rows: &[T]) -> Result<String> {
-    let mut text = String::new();
+pub fn json_lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<String> {
+    let failed = |e: &dyn std::fmt::Display| Failure::cannot("write JSON", e);
+    let mut text = Vec::new();
     for row in rows {
-        let line = serde_json::to_string(row).map_err(|e| Failure::cannot("write JSON", e))?;
-        text.push_str(&line);
-        text.push('\n');
+        serde_json::to_writer(&mut text, &row).map_err(|e| failed(&e))?;
+        text.push(b'\n');
     }
-    Ok(text)
+    String::from_utf8(text).map_err(|e| failed(&e))
 }
 
 /// Whatever a guest or an image wrote, made harmless for a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(harmless).collect()
+}
+
+/// A letter that does nothing to a terminal.
+pub fn harmless(letter: char) -> char {
+    if letter.is_control() { '?' } else { letter }
 }
 
 /// A span of time in Docker's words: "About a minute".

@@ -121,7 +121,7 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
             fields
         };
         let row = |vm: &Found| row(vm, args.size);
-        output.render(&found, (&header, cells), row, (&FIELDS, fields))?
+        output.render(&found, (&header, cells), found.iter().map(row), (&FIELDS, fields))?
     };
     super::print(&text)?;
     Ok(0)
