@@ -5,6 +5,7 @@
 mod dirs;
 mod file;
 mod finding;
+mod index;
 mod list;
 mod locks;
 mod names;
@@ -13,6 +14,8 @@ mod reading;
 mod record;
 mod removing;
 mod rename;
+mod summary;
+mod survey;
 mod vms;
 
 pub use dirs::Dirs;
@@ -21,4 +24,5 @@ pub use locks::Claim;
 pub use names::{random_id, random_name, validate_name};
 pub use pins::Pin;
 pub use record::{ExitRecord, ImageRecord, Phase, Record, SCHEMA, now_ms};
+pub use summary::{ExitSummary, ImageSummary, Listed, Summary};
 pub use vms::{Found, VmStore};

@@ -9,7 +9,6 @@ use super::locks::is_locked;
 use super::rename::renamed;
 use super::{Dirs, Found, Record, SCHEMA, VmStore};
 use crate::error::{Failure, Result};
-use crate::sys::Folder;
 
 pub(super) const RECORD: &str = "vm.json";
 /// A record is a few KiB; more is not ours.
@@ -37,7 +36,7 @@ pub(super) fn read_small(path: &Path) -> Option<String> {
 
 pub(super) fn record_of(dirs: &Dirs, id: &str) -> Result<Record> {
     let path = dirs.vm(id).join(RECORD);
-    let mut record = check_schema(&path, Record::whole(&read_record_text(&path)?))?;
+    let mut record = check_schema(&path, Record::whole(&read_record_text(&path)?), |r| r.schema)?;
     record.name = renamed(dirs, id).unwrap_or(record.name);
     Ok(record)
 }
@@ -45,18 +44,13 @@ pub(super) fn record_of(dirs: &Dirs, id: &str) -> Result<Record> {
 /// The bytes of a record.
 fn read_record_text(path: &Path) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    read_record(path, File::open(path), &mut text).map(|()| text)
+    let file = File::open(path).map_err(|e| unreadable(path, e))?;
+    read_text(path, file, &mut text).map(|()| text)
 }
 
-/// As `read_record_text`, in the directory of all VMs, to a place that is used
-/// again.
-pub(super) fn read_text_in(vms: &Folder, id: &str, path: &Path, text: &mut Vec<u8>) -> Result<()> {
-    text.clear();
-    read_record(path, vms.file(&format!("{id}/{RECORD}")), text)
-}
-
-fn read_record(path: &Path, file: io::Result<File>, text: &mut Vec<u8>) -> Result<()> {
-    file.and_then(|file| read_all(file, text)).map_err(|e| unreadable(path, e))?;
+/// Reads a record that is open, to a place that is used again.
+pub(super) fn read_text(path: &Path, file: File, text: &mut Vec<u8>) -> Result<()> {
+    read_all(file, text).map_err(|e| unreadable(path, e))?;
     match text.len() as u64 > MAX_RECORD {
         true => Err(unreadable(path, format!("more than {MAX_RECORD} bytes are no record"))),
         false => Ok(()),
@@ -78,10 +72,15 @@ fn read_all(mut file: File, text: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// A record that this version can use.
-pub(super) fn check_schema(path: &Path, parsed: serde_json::Result<Record>) -> Result<Record> {
+pub(super) fn check_schema<T>(
+    path: &Path,
+    parsed: serde_json::Result<T>,
+    schema: impl Fn(&T) -> u32,
+) -> Result<T> {
     let record = parsed.map_err(|e| unreadable(path, e))?;
-    if record.schema > SCHEMA {
-        let why = format!("it is of schema {}, of a newer mvm", record.schema);
+    let schema = schema(&record);
+    if schema > SCHEMA {
+        let why = format!("it is of schema {schema}, of a newer mvm");
         return Err(unreadable(path, why).hint("use that mvm, or remove the VM with it"));
     }
     Ok(record)

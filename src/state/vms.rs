@@ -35,10 +35,7 @@ impl Found {
 
     /// The phase that is true now, whatever a dead monitor wrote.
     pub fn phase(&self) -> Phase {
-        match self.record.phase {
-            Phase::Creating | Phase::Starting | Phase::Running if !self.alive => Phase::Dead,
-            phase => phase,
-        }
+        self.record.phase.now(self.alive)
     }
 }
 

@@ -5,7 +5,7 @@
 use super::Candidate;
 use crate::cli::ps;
 use crate::image::Store;
-use crate::state::{Dirs, Found, Phase, VmStore};
+use crate::state::{Dirs, Listed, Phase, VmStore};
 
 /// Which VMs a command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Which {
 }
 
 impl Which {
-    fn has(self, vm: &Found) -> bool {
+    fn has(self, vm: &Listed) -> bool {
         let up = matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
         match self {
             Self::All => true,
@@ -36,7 +36,7 @@ pub fn vms(which: Which, word: &str) -> Vec<Candidate> {
     };
     let mut candidates = Vec::new();
     for vm in found.iter().filter(|vm| which.has(vm)) {
-        let record = &vm.record;
+        let record = &vm.vm;
         let help = format!("{}, {}", record.image.reference, ps::status(vm));
         if record.name.starts_with(word) {
             candidates.push(Candidate::new(&record.name, &help));
