@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm ps`
 
-use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 
 use clap::Args;
@@ -12,7 +11,7 @@ use super::ps_filter::{self, Filters};
 use crate::error::Result;
 use crate::image::allocated_bytes;
 use crate::spec::VolumeSource;
-use crate::state::{Dirs, Listed, Phase, Summary, VmStore};
+use crate::state::{Dirs, Labels, Listed, Phase, Shelf, Summary, VmStore};
 
 /// List VMs
 #[derive(Debug, Args)]
@@ -62,7 +61,7 @@ struct Row<'a> {
     id: &'a str,
     name: &'a str,
     image: &'a str,
-    command: &'a [String],
+    command: &'a [&'a str],
     created_ms: u64,
     status: String,
     phase: Phase,
@@ -71,7 +70,7 @@ struct Row<'a> {
     memory_mib: u64,
     network: &'a str,
     backend: &'a str,
-    labels: &'a BTreeMap<String, String>,
+    labels: &'a Labels<&'a str>,
     /// Bytes of its own on the disk, with `--size`.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
@@ -79,13 +78,14 @@ struct Row<'a> {
 
 pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
     let output = args.list.output()?;
+    let mut shelf = ManuallyDrop::new(Shelf::default());
     // They go with this process: to take a thousand apart costs a millisecond.
-    let found = ManuallyDrop::new(pick(dirs, &args)?);
+    let found = ManuallyDrop::new(pick(dirs, &args, &mut shelf)?);
     let (quiet, no_trunc) = (args.list.quiet, args.list.no_trunc);
     let sized = args.size || args.list.format.contains(".Size");
     let mounts = args.list.format.contains(".Mounts") || args.list.format.contains("json .");
     let id = |vm: &Listed| match no_trunc {
-        true => vm.vm.id.clone(),
+        true => vm.vm.id.to_owned(),
         false => vm.vm.id[..12].to_owned(),
     };
     let text = if quiet {
@@ -96,11 +96,11 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
         let shared = |vm: &Listed| {
             vec![
                 id(vm),
-                vm.vm.image.reference.clone(),
+                vm.vm.image.reference.to_owned(),
                 command(&vm.vm.command, no_trunc),
                 format::ago(vm.vm.created_ms),
                 status(vm),
-                vm.vm.name.clone(),
+                vm.vm.name.to_owned(),
             ]
         };
         let cells = |vm: &Listed| {
@@ -112,8 +112,8 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
             let mut fields = shared(vm);
             fields.push(format::date(vm.vm.created_ms));
             fields.push(state(vm).into());
-            fields.push(vm.vm.backend.clone());
-            fields.push(vm.vm.network.clone());
+            fields.push(vm.vm.backend.to_owned());
+            fields.push(vm.vm.network.to_owned());
             fields.push(labels(vm));
             fields.push(if sized { size(dirs, vm) } else { format::size(0) });
             fields.push(if mounts { self::mounts(dirs, vm) } else { String::new() });
@@ -128,14 +128,14 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
 }
 
 /// The VMs asked for, the youngest first.
-fn pick(dirs: &Dirs, args: &PsArgs) -> Result<Vec<Listed>> {
+fn pick<'a>(dirs: &Dirs, args: &PsArgs, shelf: &'a mut Shelf) -> Result<Vec<Listed<'a>>> {
     let filters = Filters::parse(&args.filter)?;
     // As with Docker, zero and less are no limit.
     let last = if args.latest { 1 } else { usize::try_from(args.last).unwrap_or(0) };
     let up = |vm: &Listed| matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
     let all = args.all || last > 0 || filters.wants_all();
     let store = VmStore::new(dirs);
-    let there = if all { store.list_shown()? } else { store.list_up()? };
+    let there = if all { store.list_shown(shelf)? } else { store.list_up(shelf)? };
     let mut found = filters.apply(dirs, there)?;
     found.retain(|vm| all || up(vm));
     found.reverse();
@@ -145,12 +145,12 @@ fn pick(dirs: &Dirs, args: &PsArgs) -> Result<Vec<Listed>> {
     Ok(found)
 }
 
-fn row<'a>(dirs: &Dirs, vm: &'a Listed, sized: bool) -> Row<'a> {
-    let Summary { id, name, image, command, network, backend, labels, .. } = &*vm.vm;
+fn row<'a>(dirs: &Dirs, vm: &'a Listed<'a>, sized: bool) -> Row<'a> {
+    let Summary { id, name, image, command, network, backend, labels, .. } = &vm.vm;
     Row {
         id,
         name,
-        image: &image.reference,
+        image: image.reference,
         command,
         created_ms: vm.vm.created_ms,
         status: status(vm),
@@ -208,20 +208,20 @@ fn mounts(dirs: &Dirs, vm: &Listed) -> String {
 
 /// What a VM takes on the disk by itself.
 fn own_bytes(dirs: &Dirs, vm: &Listed) -> u64 {
-    allocated_bytes(&dirs.vm(&vm.vm.id))
+    allocated_bytes(&dirs.vm(vm.vm.id))
 }
 
 /// As Docker says it: by itself, and with its image.
 fn size(dirs: &Dirs, vm: &Listed) -> String {
     let own = own_bytes(dirs, vm);
-    let record = VmStore::new(dirs).read(&vm.vm.id).map(|found| found.record);
+    let record = VmStore::new(dirs).read(vm.vm.id).map(|found| found.record);
     let layers = record.map(|record| record.image.layers).unwrap_or_default();
     let layers: u64 = layers.iter().map(|layer| allocated_bytes(layer)).sum();
     format!("{} (virtual {})", format::size(own), format::size(own + layers))
 }
 
 /// As Docker writes it: arguments with a space in them stand in quotes.
-fn command(words: &[String], whole: bool) -> String {
+fn command(words: &[&str], whole: bool) -> String {
     const SHOWN: usize = 20;
     let room = if whole { usize::MAX } else { SHOWN };
     let mut text = String::from("\"");
@@ -259,14 +259,13 @@ mod tests {
 
     #[test]
     fn commands_are_short_and_harmless() {
-        let words = |text: &str| vec![text.to_owned()];
-        assert_eq!(command(&words("sleep 9"), false), "\"sleep 9\"");
-        assert_eq!(command(&words("12345678901234567890"), false), "\"12345678901234567890\"");
-        assert_eq!(command(&words("12345678901234567890x"), false), "\"1234567890123456789…\"");
-        assert_eq!(command(&words("ééééééééééééééééééééé"), false), "\"ééééééééééééééééééé…\"");
+        assert_eq!(command(&["sleep 9"], false), "\"sleep 9\"");
+        assert_eq!(command(&["12345678901234567890"], false), "\"12345678901234567890\"");
+        assert_eq!(command(&["12345678901234567890x"], false), "\"1234567890123456789…\"");
+        assert_eq!(command(&["ééééééééééééééééééééé"], false), "\"ééééééééééééééééééé…\"");
         assert_eq!(command(&[], false), "\"\"");
-        assert_eq!(command(&words("\u{1b}[2J"), true), "\"?[2J\"");
-        let script = ["sh", "-c", "echo a b"].map(str::to_owned);
+        assert_eq!(command(&["\u{1b}[2J"], true), "\"?[2J\"");
+        let script = ["sh", "-c", "echo a b"];
         assert_eq!(command(&script, true), "\"sh -c 'echo a b'\"");
     }
 }

@@ -74,7 +74,7 @@ impl Filters {
     }
 
     /// Those that fit.
-    pub fn apply(&self, dirs: &Dirs, vms: Vec<Listed>) -> Result<Vec<Listed>> {
+    pub fn apply<'a>(&self, dirs: &Dirs, vms: Vec<Listed<'a>>) -> Result<Vec<Listed<'a>>> {
         let store = VmStore::new(dirs);
         let made = |name: &String| store.find(name).map(|vm| (vm.record.created_ms, vm.record.id));
         let before = self.before.iter().map(made).collect::<Result<Vec<_>>>()?;
@@ -82,9 +82,9 @@ impl Filters {
         let ancestors = self.ancestors(dirs)?;
         let fits = |vm: &Listed| {
             let record = &vm.vm;
-            any(&self.ids, |id| id.is_match(&record.id))
+            any(&self.ids, |id| id.is_match(record.id))
                 && any(&self.names, |name| {
-                    name.is_match(&record.name) || name.is_match(&format!("/{}", record.name))
+                    name.is_match(record.name) || name.is_match(&format!("/{}", record.name))
                 })
                 && self.labels.iter().all(|(name, value)| {
                     let there = record.labels.get(name);
@@ -131,7 +131,7 @@ impl Ancestor {
             reference.is_some() && reference == self.reference
         };
         // A VM may outlive its image, and an image its name.
-        self.id.as_ref() == Some(&image.id) || self.name == image.id || named()
+        self.id.as_deref() == Some(image.id) || self.name == image.id || named()
     }
 }
 
@@ -150,13 +150,13 @@ fn has_volume(dirs: &Dirs, vm: &Listed, place: &str) -> bool {
 
 /// What a VM that is kept was made with.
 pub fn volumes(dirs: &Dirs, vm: &Listed) -> Vec<Volume> {
-    let blueprint = Blueprint::read(&dirs.vm(&vm.vm.id));
+    let blueprint = Blueprint::read(&dirs.vm(vm.vm.id));
     blueprint.ok().flatten().map(|blueprint| blueprint.spec.volumes).unwrap_or_default()
 }
 
 /// Older ones first.
-fn age(vm: &Listed) -> (u64, &str) {
-    (vm.vm.created_ms, &vm.vm.id)
+fn age<'a>(vm: &Listed<'a>) -> (u64, &'a str) {
+    (vm.vm.created_ms, vm.vm.id)
 }
 
 fn exit_code(vm: &Listed) -> Option<i64> {

@@ -16,7 +16,6 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::survey::{Kept, Look};
 use super::{Durability, Phase, Summary, make_private_dir, replace_file_with};
 use crate::sys::{self, Stamp};
 
@@ -61,9 +60,22 @@ pub(super) struct Entry<'a> {
 #[derive(Default)]
 pub(super) struct Index<'a> {
     entries: Vec<Entry<'a>>,
+    /// The beginnings of their IDs, close together: to look for one among the
+    /// IDs takes longer than to compare it.
+    keys: Vec<u64>,
 }
 
-impl Entry<'_> {
+/// What an index has of a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// What its record says: the entry that stands here.
+    Right(usize),
+    /// What another record said.
+    Stale,
+    Nothing,
+}
+
+impl<'a> Entry<'a> {
     /// What a record says that has this stamp.
     pub fn of(summary: &Summary, stamp: Stamp) -> Option<Entry<'static>> {
         Some(Entry {
@@ -75,8 +87,12 @@ impl Entry<'_> {
         })
     }
 
-    pub fn summary(&self) -> Option<Summary> {
-        postcard::from_bytes(&self.summary).ok()
+    /// Of an entry that was read; with text of its own, or where the index has it.
+    pub fn summary<T: Deserialize<'a> + Ord>(&self) -> Option<Summary<T>> {
+        match self.summary {
+            Cow::Borrowed(bytes) => postcard::from_bytes(bytes).ok(),
+            Cow::Owned(_) => None,
+        }
     }
 }
 
@@ -94,40 +110,41 @@ impl<'a> Index<'a> {
                 && *contents.vms == *sys::os_bytes(vms.as_os_str());
             ours.then_some(contents.entries)
         };
-        Self { entries: parse().unwrap_or_default() }
+        let entries = parse().unwrap_or_default();
+        let keys = entries.iter().map(|entry| key(&entry.id)).collect();
+        Self { entries, keys }
     }
 
-    pub fn get(&self, id: &str) -> Option<&Entry<'a>> {
-        let at = self.entries.binary_search_by(|entry| (*entry.id).cmp(id)).ok()?;
-        self.entries.get(at)
-    }
-
-    /// Replaces the index at `path`, if that saves the next list something.
-    /// Where it cannot be written, lists take longer.
-    pub fn renew<'b>(
-        &self,
-        path: &Path,
-        vms: &Path,
-        looks: impl Iterator<Item = (&'b String, &'b Option<Look>)>,
-    ) {
-        let (mut new, mut there) = (0, 0);
-        let mut entries: Vec<Entry> = Vec::new();
-        for (id, look) in looks {
-            let old = self.get(id);
-            there += usize::from(old.is_some());
-            match look.as_ref().map(|look| &look.kept) {
-                Some(Kept::Same) => entries.extend(old.cloned()),
-                Some(Kept::New(entry)) => {
-                    new += 1;
-                    entries.push(entry.clone());
-                }
-                Some(Kept::Nothing) | None => {}
-            }
+    /// What it has of a VM whose record has this stamp now.
+    pub fn look_up(&self, id: &str, stamp: impl FnOnce() -> Option<Stamp>) -> Known {
+        let key = key(id);
+        let from = self.keys.partition_point(|other| *other < key);
+        let mut same = (from..self.keys.len()).take_while(|at| self.keys[*at] == key);
+        let Some(at) = same.find(|at| self.entries[*at].id == id) else { return Known::Nothing };
+        match stamp() == Some(self.entries[at].stamp) {
+            true => Known::Right(at),
+            false => Known::Stale,
         }
-        let gone = self.entries.len() - there;
-        if new < WORTH && gone < WORTH {
+    }
+
+    pub fn entry(&self, known: Known) -> Option<&Entry<'a>> {
+        match known {
+            Known::Right(at) => self.entries.get(at),
+            Known::Stale | Known::Nothing => None,
+        }
+    }
+
+    /// Replaces the index at `path`, if that saves the next list something, by
+    /// what of it is right and what is new. Where it cannot be written, lists
+    /// take longer.
+    pub fn renew(&self, path: &Path, vms: &Path, known: &[Known], new: Vec<Entry<'static>>) {
+        let there = known.iter().filter(|known| **known != Known::Nothing).count();
+        let gone = self.entries.len().saturating_sub(there);
+        if new.len() < WORTH && gone < WORTH {
             return;
         }
+        let right = known.iter().filter_map(|known| self.entry(*known).cloned());
+        let mut entries: Vec<Entry> = right.chain(new).collect();
         entries.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         if let Some(bytes) = encode(vms, entries) {
             let _ = write(path, &bytes);
@@ -179,6 +196,11 @@ fn sweep(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten().filter(old) {
         let _ = fs::remove_file(entry.path());
     }
+}
+
+/// Sorted as the IDs are.
+fn key(id: &str) -> u64 {
+    id.as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 fn as_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::index::{self, Index};
-use super::survey::{Look, Seen, Survey, each};
-use super::{Found, Listed, VmStore};
+use super::index::{self, Index, Known};
+use super::survey::{Seen, Survey, each};
+use super::{Found, Listed, Shelf, Summary, VmStore};
 use crate::error::Result;
 
 /// Which VMs are wanted.
@@ -44,24 +44,24 @@ impl VmStore {
 
     /// As `list`, what is shown of them: `alive` is false of VMs that have
     /// ended, or were never started, without a look.
-    pub fn list_shown(&self) -> Result<Vec<Listed>> {
-        self.listed(Which::All, SystemTime::now())
+    pub fn list_shown<'a>(&self, shelf: &'a mut Shelf) -> Result<Vec<Listed<'a>>> {
+        self.listed(Which::All, SystemTime::now(), shelf)
     }
 
     /// As `list_shown`, of VMs whose record has them come up, or run.
-    pub fn list_up(&self) -> Result<Vec<Listed>> {
-        self.listed(Which::Up, SystemTime::now())
+    pub fn list_up<'a>(&self, shelf: &'a mut Shelf) -> Result<Vec<Listed<'a>>> {
+        self.listed(Which::Up, SystemTime::now(), shelf)
     }
 
     /// As `list_shown`, and changes nothing: no lock is waited for, and what
     /// cannot be read is left out.
-    pub fn peek(&self) -> Vec<Listed> {
-        self.peeked(Which::All)
+    pub fn peek<'a>(&self, shelf: &'a mut Shelf) -> Vec<Listed<'a>> {
+        self.seen(Which::All, None, shelf).unwrap_or_default()
     }
 
     /// As `peek`, of what `list_up` gives.
-    pub fn peek_up(&self) -> Vec<Listed> {
-        self.peeked(Which::Up)
+    pub fn peek_up<'a>(&self, shelf: &'a mut Shelf) -> Vec<Listed<'a>> {
+        self.seen(Which::Up, None, shelf).unwrap_or_default()
     }
 
     /// Names that VMs have or had.
@@ -69,39 +69,70 @@ impl VmStore {
         self.name_entries().into_iter().filter(|name| !name.starts_with('.')).collect()
     }
 
-    fn peeked(&self, which: Which) -> Vec<Listed> {
-        let (Ok(ids), entries) = (self.ids(), self.entries_for(which)) else { return Vec::new() };
-        let Ok(survey) = Survey::of(self, entries.as_deref(), false, SystemTime::now()) else {
-            return Vec::new();
-        };
-        let bytes = index::load(&self.index_path());
-        let index = Index::parse(&bytes, &self.dirs.vms());
-        let looks =
-            each(&ids, |id, scratch| survey.shown(id, index.get(id), which == Which::Up, scratch));
-        let vms = looks.into_iter().flatten().filter_map(|look| match look.seen {
-            Seen::Vm(vm) => Some(vm),
-            _ => None,
-        });
-        oldest_first(vms.collect())
+    /// `now` says which records are too young for the index.
+    pub(super) fn listed<'a>(
+        &self,
+        which: Which,
+        now: SystemTime,
+        shelf: &'a mut Shelf,
+    ) -> Result<Vec<Listed<'a>>> {
+        self.seen(which, Some(now), shelf)
     }
 
-    /// `now` says which records are too young for the index.
-    pub(super) fn listed(&self, which: Which, now: SystemTime) -> Result<Vec<Listed>> {
-        let ids = self.ids()?;
-        let entries = self.entries_for(which);
-        let Ok(survey) = Survey::of(self, entries.as_deref(), true, now) else {
+    /// What lists show. Who says what time it is tidies.
+    fn seen<'a>(
+        &self,
+        which: Which,
+        tidied: Option<SystemTime>,
+        shelf: &'a mut Shelf,
+    ) -> Result<Vec<Listed<'a>>> {
+        let (ids, up) = (self.ids()?, which == Which::Up);
+        // Of few VMs each is asked whether it has a second name.
+        let names = (!up).then(|| self.name_entries());
+        let began = tidied.unwrap_or_else(SystemTime::now);
+        let Ok(survey) = Survey::of(self, names.as_deref(), tidied.is_some(), began) else {
             return Ok(Vec::new());
         };
-        let bytes = index::load(&self.index_path());
-        let index = Index::parse(&bytes, &self.dirs.vms());
-        let looks =
-            each(&ids, |id, scratch| survey.shown(id, index.get(id), which == Which::Up, scratch));
-        index.renew(&self.index_path(), &self.dirs.vms(), ids.iter().zip(&looks));
-        let seen = looks.into_iter().map(|look| look.map(|look: Look| look.seen));
-        let all = self.kept(ids.iter().zip(seen));
+        let Shelf { index: bytes, read } = shelf;
+        *bytes = index::load(&self.index_path());
+        let index = Index::parse(bytes, &self.dirs.vms());
+        let known = each(&ids, |id, scratch| survey.known(id, &index, scratch));
+        let known: Vec<Known> = known.into_iter().map(|k| k.unwrap_or(Known::Nothing)).collect();
+
+        // Most did not change.
+        let mut all = Vec::with_capacity(ids.len());
+        let mut others = Vec::new();
+        for (id, known) in ids.iter().zip(&known) {
+            let entry = index.entry(*known);
+            match entry.filter(|entry| survey.is_enough(id, entry)) {
+                Some(_) if up => {}
+                Some(entry) => match entry.summary() {
+                    Some(vm) => all.push(Listed { vm, alive: false }),
+                    None => others.push((id, None)),
+                },
+                None => others.push((id, entry)),
+            }
+        }
+        let looks = each(&others, |(id, entry), scratch| survey.shown(id, *entry, up, scratch));
+        let ids = others.iter().map(|(id, _)| *id);
+        let (seen, new): (Vec<_>, Vec<_>) =
+            looks.into_iter().map(|look| look.map(|look| (look.seen, look.new)).unzip()).unzip();
+        let shown = match tidied {
+            Some(_) => {
+                let new = new.into_iter().flatten().flatten().collect();
+                index.renew(&self.index_path(), &self.dirs.vms(), &known, new);
+                self.kept(ids.zip(seen))
+            }
+            None => seen.into_iter().flatten().filter_map(Seen::vm).collect(),
+        };
+        let (summaries, alive): (_, Vec<bool>) =
+            shown.into_iter().map(|shown| (shown.summary, shown.alive)).unzip();
+        *read = summaries;
+        let read = read.iter().map(Summary::borrowed).zip(alive);
+        all.extend(read.map(|(vm, alive)| Listed { vm, alive }));
         // Whose names are strange shows only who has read all.
-        if let Some(entries) = &entries {
-            self.sweep_names(&all, entries);
+        if let Some(names) = names.as_ref().filter(|_| tidied.is_some()) {
+            self.sweep_names(&all, names);
         }
         Ok(oldest_first(all))
     }
@@ -127,11 +158,6 @@ impl VmStore {
         self.dirs.cache.join(index::NAME)
     }
 
-    /// Names, for who lists all: of few VMs each is asked whether it has a second one.
-    fn entries_for(&self, which: Which) -> Option<Vec<String>> {
-        (which == Which::All).then(|| self.name_entries())
-    }
-
     /// What stands in the directory of names.
     fn name_entries(&self) -> Vec<String> {
         let entries = fs::read_dir(self.names()).into_iter().flatten();
@@ -153,13 +179,13 @@ impl Row for Found {
     }
 }
 
-impl Row for Listed {
+impl Row for Listed<'_> {
     fn id(&self) -> &str {
-        &self.vm.id
+        self.vm.id
     }
 
     fn name(&self) -> &str {
-        &self.vm.name
+        self.vm.name
     }
 
     fn created_ms(&self) -> u64 {

@@ -24,5 +24,5 @@ pub use locks::Claim;
 pub use names::{random_id, random_name, validate_name};
 pub use pins::Pin;
 pub use record::{ExitRecord, ImageRecord, Phase, Record, SCHEMA, now_ms};
-pub use summary::{ExitSummary, ImageSummary, Listed, Summary};
+pub use summary::{ExitSummary, ImageSummary, Labels, Listed, Shelf, Summary};
 pub use vms::{Found, VmStore};

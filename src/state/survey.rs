@@ -7,13 +7,13 @@ use std::num::NonZero;
 use std::thread;
 use std::time::SystemTime;
 
-use super::index::Entry;
+use super::index::{Entry, Index, Known};
 use super::locks::is_locked_in;
 use super::reading::{RECORD, check_schema, other_vm, read_text, unreadable};
 use super::rename::renamed;
-use super::{Found, Listed, Phase, Record, Summary, VmStore};
+use super::{Found, Phase, Record, Summary, VmStore};
 use crate::error::Result;
-use crate::sys::{Folder, Stamp};
+use crate::sys::{self, Folder, Stamp};
 
 /// VMs for which another thread is worth its start.
 const EACH: usize = 100;
@@ -29,26 +29,39 @@ pub(super) enum Seen<T> {
     Unreadable(String),
 }
 
-/// What was seen of a VM for a list, and what of that an index is to keep.
-pub(super) struct Look {
-    pub seen: Seen<Listed>,
-    pub kept: Kept,
+impl<T> Seen<T> {
+    pub fn vm(self) -> Option<T> {
+        match self {
+            Self::Vm(vm) => Some(vm),
+            Self::Passed | Self::Garbage(_) | Self::Unreadable(_) => None,
+        }
+    }
 }
 
-/// What an index is to have of a VM.
-pub(super) enum Kept {
-    /// What it has.
-    Same,
-    New(Entry<'static>),
-    /// Nothing: there is no record, or its times cannot tell it from the next.
-    Nothing,
+/// What was seen of a VM for a list.
+pub(super) struct Look {
+    pub seen: Seen<Shown>,
+    /// What an index is to have of it: nothing if the record is too young to be
+    /// told from the next.
+    pub new: Option<Entry<'static>>,
+}
+
+/// What is shown of a VM; `alive` is what its lock says, if it was asked.
+pub(super) struct Shown {
+    pub summary: Summary,
+    pub alive: bool,
 }
 
 /// What a thread uses again and again.
-#[derive(Default)]
 pub(super) struct Scratch {
     path: String,
     text: Vec<u8>,
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { path: String::with_capacity(128), text: Vec::new() }
+    }
 }
 
 /// What is the same for all VMs of a list.
@@ -102,34 +115,43 @@ impl<'a> Survey<'a> {
         or_unreadable(found())
     }
 
-    /// What lists show of a VM: from its `entry` of an index, if that is right,
-    /// or from its record. Of those that are not up, nothing, if `up` is asked for.
-    pub fn shown(&self, id: &str, entry: Option<&Entry>, up: bool, scratch: &mut Scratch) -> Look {
-        let right = entry.filter(|entry| self.is_of_record(entry, id, scratch));
-        if right.is_some_and(|entry| up && !asks_for_a_look(entry.phase, entry.auto_remove)) {
-            return Look { seen: Seen::Passed, kept: Kept::Same };
-        }
-        if let Some(summary) = right.and_then(Entry::summary) {
-            return Look { seen: or_unreadable(self.listed(id, summary)), kept: Kept::Same };
-        }
-        let (summary, kept) = match self.summary(id, scratch) {
-            Ok(read) => read,
-            Err(failure) => {
-                return Look { seen: Seen::Unreadable(failure.message), kept: Kept::Nothing };
-            }
-        };
-        if up && !asks_for_a_look(summary.phase, summary.auto_remove) {
-            return Look { seen: Seen::Passed, kept };
-        }
-        Look { seen: or_unreadable(self.listed(id, summary)), kept }
+    /// What an index has of a VM. Asks for a stamp, and allocates nothing: all
+    /// that a thread of its own does for most VMs.
+    pub fn known(&self, id: &str, index: &Index, scratch: &mut Scratch) -> Known {
+        index.look_up(id, || self.vms.stamp(record_in(id, &mut scratch.path)).ok())
     }
 
-    fn is_of_record(&self, entry: &Entry, id: &str, scratch: &mut Scratch) -> bool {
-        self.vms.stamp(record_in(id, &mut scratch.path)).is_ok_and(|stamp| stamp == entry.stamp)
+    /// Whether an entry, of a record that did not change, is all there is to say.
+    pub fn is_enough(&self, id: &str, entry: &Entry) -> bool {
+        let may_have_sockets = self.tidies && entry.phase == Phase::Dead;
+        let renamed = self.renamed.as_ref().is_some_and(|ids| ids.contains(id));
+        !asks_for_a_look(entry.phase, entry.auto_remove) && !may_have_sockets && !renamed
+    }
+
+    /// What lists show of a VM: from its `entry` of an index, which is right, or
+    /// from its record. Of those that are not up, nothing, if `up` is asked for.
+    pub fn shown(&self, id: &str, entry: Option<&Entry>, up: bool, scratch: &mut Scratch) -> Look {
+        let read = match entry.and_then(Entry::summary) {
+            Some(summary) => Ok((summary, None)),
+            None => self.summary(id, scratch),
+        };
+        let (summary, new) = match read {
+            Ok(read) => read,
+            Err(failure) => return Look { seen: Seen::Unreadable(failure.message), new: None },
+        };
+        let seen = match up && !asks_for_a_look(summary.phase, summary.auto_remove) {
+            true => Seen::Passed,
+            false => or_unreadable(self.listed(id, summary)),
+        };
+        Look { seen, new }
     }
 
     /// What a record says, and what an index is to have of it.
-    fn summary(&self, id: &str, scratch: &mut Scratch) -> Result<(Summary, Kept)> {
+    fn summary(
+        &self,
+        id: &str,
+        scratch: &mut Scratch,
+    ) -> Result<(Summary, Option<Entry<'static>>)> {
         let path = self.store.record_path(id);
         let stamp = self.read(id, scratch)?;
         let parsed = serde_json::from_slice(&scratch.text);
@@ -137,25 +159,22 @@ impl<'a> Survey<'a> {
         if summary.id != id {
             return Err(other_vm(id));
         }
-        let kept = match stamp.is_settled(self.began) {
-            true => Entry::of(&summary, stamp).map_or(Kept::Nothing, Kept::New),
-            false => Kept::Nothing,
-        };
-        Ok((summary, kept))
+        let settled = stamp.is_settled(self.began);
+        let new = settled.then(|| Entry::of(&summary, stamp)).flatten();
+        Ok((summary, new))
     }
 
     /// Reads a record's text. The stamp is that of the file which was read.
     fn read(&self, id: &str, scratch: &mut Scratch) -> Result<Stamp> {
         let file = self.vms.file(record_in(id, &mut scratch.path));
         let path = || self.store.record_path(id);
-        let stamp = |file: &std::fs::File| crate::sys::stamp(file);
         let file = file.map_err(|e| unreadable(&path(), e))?;
-        let stamp = stamp(&file).map_err(|e| unreadable(&path(), e))?;
+        let stamp = sys::stamp(&file).map_err(|e| unreadable(&path(), e))?;
         read_text(&path(), file, &mut scratch.text)?;
         Ok(stamp)
     }
 
-    fn listed(&self, id: &str, mut summary: Summary) -> Result<Seen<Listed>> {
+    fn listed(&self, id: &str, mut summary: Summary) -> Result<Seen<Shown>> {
         self.rename(id, &mut summary.name);
         let look = asks_for_a_look(summary.phase, summary.auto_remove);
         let alive = look && is_locked_in(&self.vms, id);
@@ -166,14 +185,14 @@ impl<'a> Survey<'a> {
             return Ok(match self.again(id)? {
                 Seen::Vm(Found { record, alive }) => {
                     let alive = alive && asks_for_a_look(record.phase, record.auto_remove);
-                    Seen::Vm(Listed { vm: Box::new(record.into()), alive })
+                    Seen::Vm(Shown { summary: record.into(), alive })
                 }
                 Seen::Garbage(found) => Seen::Garbage(found),
                 Seen::Unreadable(why) => Seen::Unreadable(why),
                 Seen::Passed => Seen::Passed,
             });
         }
-        Ok(Seen::Vm(Listed { vm: Box::new(summary), alive }))
+        Ok(Seen::Vm(Shown { summary, alive }))
     }
 
     fn again(&self, id: &str) -> Result<Seen<Found>> {
@@ -197,36 +216,33 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Looks at each VM; `None` where that ended in a panic.
-pub(super) fn each<T: Send>(
-    ids: &[String],
-    look: impl Fn(&str, &mut Scratch) -> T + Sync,
+/// Looks at each; `None` where that ended in a panic.
+pub(super) fn each<I: Sync, T: Send>(
+    all: &[I],
+    look: impl Fn(&I, &mut Scratch) -> T + Sync,
 ) -> Vec<Option<T>> {
     let cpus = || thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
-    let threads = match ids.len() / EACH {
+    let threads = match all.len() / EACH {
         0 | 1 => 1,
         worth => worth.min(cpus()),
     };
-    let mut seen: Vec<Option<T>> = ids.iter().map(|_| None).collect();
-    let look = |ids: &[String], seen: &mut [Option<T>]| {
-        let mut scratch = Scratch::default();
-        for (id, seen) in ids.iter().zip(seen) {
-            *seen = Some(look(id, &mut scratch));
+    let mut seen: Vec<Option<T>> = all.iter().map(|_| None).collect();
+    let look = |all: &[I], seen: &mut [Option<T>], scratch: &mut Scratch| {
+        for (one, seen) in all.iter().zip(seen) {
+            *seen = Some(look(one, scratch));
         }
     };
-    if threads == 1 {
-        look(ids, &mut seen);
-        return seen;
-    }
-    let part = ids.len().div_ceil(threads);
+    // Memory that another thread allocates comes a page at a time.
+    let mut scratches: Vec<Scratch> = (0..threads).map(|_| Scratch::default()).collect();
+    let part = all.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
-        let mut parts = ids.chunks(part).zip(seen.chunks_mut(part));
+        let mut parts = all.chunks(part).zip(seen.chunks_mut(part)).zip(&mut scratches);
         let own = parts.next();
         let look = &look;
-        let others: Vec<_> =
-            parts.map(|(ids, seen)| scope.spawn(move || look(ids, seen))).collect();
-        if let Some((ids, seen)) = own {
-            look(ids, seen);
+        let start = |((all, seen), scratch)| scope.spawn(move || look(all, seen, scratch));
+        let others: Vec<_> = parts.map(start).collect();
+        if let Some(((all, seen), scratch)) = own {
+            look(all, seen, scratch);
         }
         for other in others {
             let _ = other.join();
