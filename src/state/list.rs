@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::index::{self, Index, Known};
+use super::index::{self, Entry, Index, Known};
 use super::survey::{Seen, Survey, each};
 use super::{Found, Listed, Shelf, Summary, VmStore};
 use crate::error::Result;
@@ -98,30 +98,15 @@ impl VmStore {
         let index = Index::parse(bytes, &self.dirs.vms());
         let known = each(&ids, |id, scratch| survey.known(id, &index, scratch));
         let known: Vec<Known> = known.into_iter().map(|k| k.unwrap_or(Known::Nothing)).collect();
-
-        // Most did not change.
-        let mut all = Vec::with_capacity(ids.len());
-        let mut others = Vec::new();
-        for (id, known) in ids.iter().zip(&known) {
-            let entry = index.entry(*known);
-            match entry.filter(|entry| survey.is_enough(id, entry)) {
-                Some(_) if up => {}
-                Some(entry) => match entry.summary() {
-                    Some(vm) => all.push(Listed { vm, alive: false }),
-                    None => others.push((id, None)),
-                },
-                None => others.push((id, entry)),
-            }
-        }
+        let (mut all, others) = unchanged(&survey, &index, ids.iter().zip(&known), up);
         let looks = each(&others, |(id, entry), scratch| survey.shown(id, *entry, up, scratch));
-        let ids = others.iter().map(|(id, _)| *id);
         let (seen, new): (Vec<_>, Vec<_>) =
             looks.into_iter().map(|look| look.map(|look| (look.seen, look.new)).unzip()).unzip();
         let shown = match tidied {
             Some(_) => {
                 let new = new.into_iter().flatten().flatten().collect();
                 index.renew(&self.index_path(), &self.dirs.vms(), &known, new);
-                self.kept(ids.zip(seen))
+                self.kept(others.iter().map(|(id, _)| *id).zip(seen))
             }
             None => seen.into_iter().flatten().filter_map(Seen::vm).collect(),
         };
@@ -191,6 +176,28 @@ impl Row for Listed<'_> {
     fn created_ms(&self) -> u64 {
         self.vm.created_ms
     }
+}
+
+/// VMs of which the index says all, and those that are to be looked at.
+fn unchanged<'a, 'b>(
+    survey: &Survey,
+    index: &'b Index<'a>,
+    vms: impl Iterator<Item = (&'b String, &'b Known)>,
+    up: bool,
+) -> (Vec<Listed<'a>>, Vec<(&'b String, Option<&'b Entry<'a>>)>) {
+    let (mut all, mut others) = (Vec::new(), Vec::new());
+    for (id, known) in vms {
+        let entry = index.entry(*known);
+        match entry.filter(|entry| survey.is_enough(id, entry)) {
+            Some(_) if up => {}
+            Some(entry) => match entry.summary() {
+                Some(vm) => all.push(Listed { vm, alive: false }),
+                None => others.push((id, None)),
+            },
+            None => others.push((id, entry)),
+        }
+    }
+    (all, others)
 }
 
 fn oldest_first<T: Row>(mut all: Vec<T>) -> Vec<T> {
