@@ -24,13 +24,38 @@ pub enum Format {
 }
 
 pub fn json_lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<String> {
+    let mut text = String::new();
+    print_json_lines(rows, |part| {
+        text.push_str(part);
+        Ok(())
+    })?;
+    Ok(text)
+}
+
+/// As `json_lines`, printed a part at a time: who reads a thousand of them at
+/// the other end of a pipe need not wait for the last.
+pub fn print_json_lines<T: Serialize>(
+    rows: impl IntoIterator<Item = T>,
+    mut print: impl FnMut(&str) -> Result<()>,
+) -> Result<()> {
+    const PART: usize = 32 << 10;
     let failed = |e: &dyn std::fmt::Display| Failure::cannot("write JSON", e);
-    let mut text = Vec::new();
-    for row in rows {
-        serde_json::to_writer(&mut text, &row).map_err(|e| failed(&e))?;
-        text.push(b'\n');
+    let mut text = Vec::with_capacity(2 * PART);
+    let mut rows = rows.into_iter();
+    loop {
+        for row in rows.by_ref() {
+            serde_json::to_writer(&mut text, &row).map_err(|e| failed(&e))?;
+            text.push(b'\n');
+            if text.len() >= PART {
+                break;
+            }
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        print(std::str::from_utf8(&text).map_err(|e| failed(&e))?)?;
+        text.clear();
     }
-    String::from_utf8(text).map_err(|e| failed(&e))
 }
 
 /// Whatever a guest or an image wrote, made harmless for a terminal.

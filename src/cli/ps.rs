@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use clap::Args;
 use serde::Serialize;
 
-use super::format::{self, ListArgs};
+use super::format::{self, ListArgs, Output};
 use super::ps_filter::{self, Filters};
 use crate::error::Result;
 use crate::image::allocated_bytes;
@@ -121,6 +121,10 @@ pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
             fields
         };
         let rows = found.iter().map(|vm| row(dirs, vm, args.size));
+        if matches!(output, Output::Json) {
+            format::print_json_lines(rows, super::print)?;
+            return Ok(0);
+        }
         output.render(&found, (&header, cells), rows, (&FIELDS, fields))?
     };
     super::print(&text)?;

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 use std::time::SystemTime;
 
 use super::index::{self, Entry, Index, Known};
@@ -86,15 +87,24 @@ impl VmStore {
         tidied: Option<SystemTime>,
         shelf: &'a mut Shelf,
     ) -> Result<Vec<Listed<'a>>> {
-        let (ids, up) = (self.ids()?, which == Which::Up);
-        // Of few VMs each is asked whether it has a second name.
-        let names = (!up).then(|| self.name_entries());
+        let up = which == Which::Up;
         let began = tidied.unwrap_or_else(SystemTime::now);
+        let Shelf { index: bytes, read } = shelf;
+        *bytes = index::load(&self.index_path());
+        // Where there is an index there are many VMs.
+        let (ids, names) = match (up, bytes.is_empty()) {
+            // Of few of them each is asked whether it has a second name.
+            (true, _) => (self.ids(), None),
+            (false, true) => (self.ids(), Some(self.name_entries())),
+            (false, false) => thread::scope(|scope| {
+                let names = scope.spawn(|| self.name_entries());
+                (self.ids(), names.join().ok())
+            }),
+        };
+        let ids = ids?;
         let Ok(survey) = Survey::of(self, names.as_deref(), tidied.is_some(), began) else {
             return Ok(Vec::new());
         };
-        let Shelf { index: bytes, read } = shelf;
-        *bytes = index::load(&self.index_path());
         let index = Index::parse(bytes, &self.dirs.vms());
         let known = each(&ids, |id, scratch| survey.known(id, &index, scratch));
         let known: Vec<Known> = known.into_iter().map(|k| k.unwrap_or(Known::Nothing)).collect();
