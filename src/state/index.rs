@@ -22,7 +22,8 @@ use crate::sys::{self, Stamp};
 /// Its name in the directory of what can be made again.
 pub(super) const NAME: &str = "vms.index";
 
-/// The last byte is the version: another one for each change of what is stored.
+/// The last byte is the version: another one for each change of what is stored,
+/// that of a `Summary` too.
 const MAGIC: &[u8; 8] = b"mvm vms\x01";
 const CHECKSUM: usize = 4;
 /// That of 30,000 VMs. What is larger is neither read nor written.
@@ -57,7 +58,7 @@ pub(super) struct Entry<'a> {
     summary: Cow<'a, [u8]>,
 }
 
-#[derive(Default)]
+/// What is kept, to be looked up by ID.
 pub(super) struct Index<'a> {
     entries: Vec<Entry<'a>>,
     /// The beginnings of their IDs, close together: to look for one among the
