@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, SshKeys, capabilities, started};
@@ -69,6 +69,8 @@ pub struct Inside {
     /// The workload as it was started.
     template: Process,
     last: AtomicU32,
+    /// The workload has ended: nothing is started any more.
+    over: AtomicBool,
     /// For as many SSH connections as there may be.
     ssh: Arc<Semaphore>,
     key_place: KeyPlace,
@@ -87,8 +89,18 @@ pub struct KeyPlace {
 impl Inside {
     pub fn new(agent: Agent, template: Process, key_place: KeyPlace) -> Arc<Self> {
         let ssh = Arc::new(Semaphore::new(MAX_SSH));
-        let (last, keys) = (AtomicU32::new(0), OnceLock::new());
-        Arc::new(Self { agent, template, last, ssh, key_place, keys })
+        let (last, over) = (AtomicU32::new(0), AtomicBool::new(false));
+        let keys = OnceLock::new();
+        Arc::new(Self { agent, template, last, over, ssh, key_place, keys })
+    }
+
+    /// The workload has ended.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    pub fn close(&self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 
     fn ssh_keys(&self) -> Result<SshKeys> {
@@ -160,18 +172,20 @@ impl Exec {
         let admitted = self.admit(&request);
         let ended = match admitted {
             Ok(_) => self.start(request, input).await,
-            Err(_) => Err(too_many()),
+            Err(_) => Err(Some(too_many())),
         };
         let ended = match ended {
             Ok((moving, ending)) => {
                 self.clients.tell(&self.client, Event::Started).await;
                 self.wait(moving, ending, orders, stays).await
             }
-            Err(failure) => Err(failure),
+            Err(lost) => Err(lost),
         };
         let event = match ended {
             Ok(exit) => Event::Exited { code: code(&exit), oom_killed: exit.oom_killed },
-            Err(failure) => Event::Failed(failure),
+            Err(Some(failure)) => Event::Failed(failure),
+            // The end of the VM is on its way to all.
+            Err(None) => return,
         };
         self.clients.tell(&self.client, event).await;
     }
@@ -188,7 +202,7 @@ impl Exec {
         &self,
         request: ExecRequest,
         input: mpsc::UnboundedReceiver<Input>,
-    ) -> Result<(Moving, Ending)> {
+    ) -> Asked<(Moving, Ending)> {
         let agent = &self.inside.agent;
         let terminal = self.session.terminal;
         let opening = Streams::open(agent, self.first_stream, request.streams, terminal);
@@ -207,12 +221,12 @@ impl Exec {
         let ending = tokio::spawn(async move { asking.wait(&id).await });
         let started = starting.await.map_err(lost).and_then(|started| match started.result {
             Some(started::Result::Pid(_)) => Ok(()),
-            Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
-            _ => Err(Failure::new("the guest did not say whether the command started")),
+            Some(started::Result::Failure(failure)) => Err(Some(not_started(&failure))),
+            _ => Err(Some(Failure::new("the guest did not say whether the command started"))),
         });
-        if let Err(failure) = started {
+        if let Err(lost) = started {
             ending.abort();
-            return Err(failure);
+            return Err(lost);
         }
         if terminal {
             moving.sizes_go_to(agent, &self.session);
@@ -255,7 +269,7 @@ impl Exec {
         ending: Ending,
         mut orders: mpsc::Receiver<Order>,
         mut stays: bool,
-    ) -> Result<Exit> {
+    ) -> Asked<Exit> {
         let mut ending = pin!(async {
             match ending.await {
                 // The question came before the start, after all.
@@ -309,11 +323,17 @@ fn too_many() -> Failure {
         .hint("end some; ssh's ControlMaster has many sessions in one connection")
 }
 
-pub fn lost(error: AgentError) -> Failure {
-    let full = matches!(error, AgentError::Full);
+/// What the guest was asked for. An error without a failure is the end of the
+/// VM, which says for itself how it was.
+pub type Asked<T> = std::result::Result<T, Option<Failure>>;
+
+pub fn lost(error: AgentError) -> Option<Failure> {
     let failure = Failure::new(format!("the VM could not be asked: {error}"));
-    match full {
-        true => failure.status(1).hint("wait until some of its commands have ended"),
-        false => failure,
+    match error {
+        AgentError::Closed => None,
+        AgentError::Full => {
+            Some(failure.status(1).hint("wait until some of its commands have ended"))
+        }
+        _ => Some(failure),
     }
 }

@@ -220,7 +220,11 @@ impl Monitor {
         self.phase("exec", starting);
         self.clients.event(Event::Started).await;
         let running = Instant::now();
-        let exit = self.wait(vm, agent, &moving).await?;
+        let ended = self.wait(vm, agent, &moving).await;
+        if let Some(inside) = self.inside.get() {
+            inside.close();
+        }
+        let exit = ended?;
         self.phase("command", running);
         let ending = Instant::now();
         self.drain(vm, moving).await;

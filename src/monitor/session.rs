@@ -175,12 +175,16 @@ impl Connection {
 
     /// Where it may have something of its own, once.
     async fn inside(&self) -> Option<Arc<Inside>> {
-        let inside = self.inside.get().filter(|_| !self.owner).map(Arc::clone);
-        if inside.is_none() {
-            let failure = Failure::new("the VM's command does not run yet").status(1);
-            self.clients.tell(&self.client, Event::Failed(failure)).await;
-        }
-        inside
+        let refused = match self.inside.get() {
+            Some(inside) if inside.is_over() => {
+                Failure::new("the VM is stopping: its command has ended")
+                    .hint("mvm wait returns when it has stopped")
+            }
+            Some(inside) if !self.owner => return Some(Arc::clone(inside)),
+            _ => Failure::new("the VM's command does not run yet"),
+        };
+        self.clients.tell(&self.client, Event::Failed(refused.status(1))).await;
+        None
     }
 
     fn own(&mut self, begun: Begun, streams: Streams) {
@@ -197,7 +201,9 @@ mod tests {
     use tokio::sync::watch;
 
     use super::super::door::Door;
+    use super::super::exec::KeyPlace;
     use super::*;
+    use crate::agent::Agent;
 
     const ALL: Streams = Streams::ALL;
     const STDIN: Streams = Streams { stdin: true, stdout: false, stderr: false };
@@ -321,6 +327,41 @@ mod tests {
         assert_eq!(process.orders.recv().await, Some(Order::Signal(2)), "it came later");
         order(&mut launcher, Order::CloseOutput(1)).await;
         assert_eq!(process.orders.recv().await, Some(Order::CloseOutput(1)));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_started_before_the_workload_or_after_it() {
+        let process = Process::new(false, false);
+        let refused = async || {
+            let mut command = process.stranger();
+            order(&mut command, Order::Exec(ExecRequest::helper("top", &[]))).await;
+            let Event::Failed(failure) = event(&mut command).await else { panic!("it started") };
+            assert_eq!(failure.status, 1);
+            failure.message
+        };
+        assert_eq!(refused().await, "the VM's command does not run yet");
+        let places = KeyPlace { directory: "/nowhere".into(), more: Vec::new() };
+        let inside = Inside::new(Agent::mute().await, mvm_proto::Process::new(), places);
+        assert!(process.door.inside.set(Arc::clone(&inside)).is_ok());
+        inside.close();
+        assert_eq!(refused().await, "the VM is stopping: its command has ended");
+    }
+
+    #[tokio::test]
+    async fn commands_in_a_vm_that_fails_hear_why_and_in_one_that_ends_are_killed() {
+        let failure = Failure::new("the VM failed").status(125);
+        let exited = Event::Exited { code: 0, oom_killed: false };
+        for (end, heard) in [
+            (Event::Failed(failure.clone()), Event::Failed(failure)),
+            (exited, Event::Exited { code: 137, oom_killed: false }),
+        ] {
+            let process = Process::new(false, false);
+            let (mut ours, theirs) = tokio::io::duplex(1 << 20);
+            let client = process.door.clients.add(theirs);
+            process.door.clients.attach(&client, "exec-0", ALL);
+            process.door.clients.finish(&[end]).await;
+            assert_eq!(event(&mut ours).await, heard);
+        }
     }
 
     #[tokio::test]
