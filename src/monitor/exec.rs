@@ -8,17 +8,16 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, SshKeys, capabilities, started};
+use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, SshKeys, capabilities};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
-use tokio::task::JoinHandle;
 
 use super::clients::{Client, Clients};
-use super::life::{code, not_started};
+use super::life::{check, code};
 use super::session::{Input, Session};
 use super::streams::{Moving, Streams};
 use super::wire::{Event, Order, Streams as Wanted};
-use crate::agent::{Agent, AgentError};
+use crate::agent::{Agent, AgentError, Ending};
 use crate::error::{Failure, Result};
 use crate::spec::bytes;
 use crate::ssh::Keys;
@@ -150,9 +149,6 @@ pub fn begin(
     Begun { session, orders: ordering }
 }
 
-/// Waits in the guest for a process's end.
-type Ending = JoinHandle<std::result::Result<Exit, AgentError>>;
-
 struct Exec {
     inside: Arc<Inside>,
     session: Arc<Session>,
@@ -204,31 +200,17 @@ impl Exec {
         input: mpsc::UnboundedReceiver<Input>,
     ) -> Asked<(Moving, Ending)> {
         let agent = &self.inside.agent;
-        let terminal = self.session.terminal;
-        let opening = Streams::open(agent, self.first_stream, request.streams, terminal);
-        let streams = opening.await.map_err(lost)?;
         let keys = match request.is_ssh_server() {
             true => Some(self.inside.ssh_keys()?),
             false => None,
         };
         let mut process = self.process(request);
         process.ssh = MessageField::from_option(keys);
-        let mut moving =
-            streams.start(&mut process, Some(input), None, &self.session, &self.clients);
-        let starting = agent.start(&process);
-        // Asked right behind it, when this waits: the guest is woken once for both.
-        let (asking, id) = (agent.clone(), process.id.clone());
-        let ending = tokio::spawn(async move { asking.wait(&id).await });
-        let started = starting.await.map_err(lost).and_then(|started| match started.result {
-            Some(started::Result::Pid(_)) => Ok(()),
-            Some(started::Result::Failure(failure)) => Err(Some(not_started(&failure))),
-            _ => Err(Some(Failure::new("the guest did not say whether the command started"))),
-        });
-        if let Err(lost) = started {
-            ending.abort();
-            return Err(lost);
-        }
-        if terminal {
+        let streams = Streams::open(agent, &process).await.map_err(lost)?;
+        let mut moving = streams.start(Some(input), None, &self.session, &self.clients);
+        let ending = Ending::of(agent, &process.id);
+        check(agent.start(&process).await.map_err(lost)?)?;
+        if self.session.terminal {
             moving.sizes_go_to(agent, &self.session);
         }
         Ok((moving, ending))
@@ -258,7 +240,7 @@ impl Exec {
         process.terminal = MessageField::from_option(request.terminal.map(Into::into));
         // The limit of the workload's branch holds for all that runs there.
         process.cpu_milli = 0;
-        (process.stdin, process.stdout, process.stderr) = (0, 0, 0);
+        Streams::name(&mut process, self.first_stream, request.streams);
         process
     }
 
@@ -270,15 +252,7 @@ impl Exec {
         mut orders: mpsc::Receiver<Order>,
         mut stays: bool,
     ) -> Asked<Exit> {
-        let mut ending = pin!(async {
-            match ending.await {
-                // The question came before the start, after all.
-                Ok(Err(AgentError::Refused(_))) | Err(_) => {
-                    self.inside.agent.wait(&self.session.process).await
-                }
-                Ok(ended) => ended,
-            }
-        });
+        let mut ending = pin!(ending.exit());
         let mut listening = true;
         let exit = loop {
             tokio::select! {

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mvm_proto::{Exit, MAIN_PROCESS, StartFailureKind, started};
+use mvm_proto::{Exit, MAIN_PROCESS, MessageField, Process, StartFailureKind, Started, started};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ use super::session::{Input, Session};
 use super::streams::{MAIN, Moving, Streams};
 use super::wire::{Cost, Event, Order, SIGKILL, Streams as Wanted};
 use super::{Launch, explain, visit};
-use crate::agent::{Agent, AgentError};
+use crate::agent::{Agent, AgentError, Ending};
 use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
 use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
 use crate::logs::{Grown, Writer};
@@ -63,6 +63,16 @@ pub struct Monitor {
     cost: Cost,
     /// What commands are told at the end.
     last: Vec<Event>,
+}
+
+/// A VM that is configured, on its way to its workload.
+struct Up {
+    agent: Agent,
+    streams: Streams,
+    process: Process,
+    /// How the workload's start went, if that was part of it, how long it took,
+    /// and its end.
+    start: Option<(Started, Duration, Ending)>,
 }
 
 impl Monitor {
@@ -129,7 +139,7 @@ impl Monitor {
         let mut vm =
             starting.map_err(|e| Failure::cannot("start the VM", &e).maybe_hint(e.hint()))?;
         let outcome = match self.boot(&mut *vm, started).await {
-            Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams).await,
+            Ok(up) => self.workload(&mut *vm, up).await,
             Err(failure) => Err(failure),
         };
         self.last.extend(vm.trouble().map(|trouble| Event::Warning(trouble.into())));
@@ -164,23 +174,29 @@ impl Monitor {
         Ok(self.launch.vm.clone())
     }
 
-    async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<(Agent, Streams)> {
+    /// From power-on to the workload's start, but for files to be put in its way.
+    async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<Up> {
         let channel = vm.channel().ok_or_else(|| Failure::new("the VM has no channel"))?;
         let window = Duration::from_millis(self.launch.boot_window_ms);
         let accepting = Agent::accept(channel, self.launch.vm.nonce(), window);
         let agent = self.during(vm, accepting, explain_boot).await?;
-        self.phase("boot", started);
+        self.phase("boot", started.elapsed());
         let configuring = Instant::now();
         self.launch.init.wall_clock_ns =
             i64::try_from(now_ms()).unwrap_or_default().saturating_mul(1_000_000);
         let mut init = std::mem::take(&mut self.launch.init);
-        let wanted = Wanted { stdin: self.launch.stdin, ..Wanted::ALL };
+        let mut process = self.launch.process.clone();
+        process.id = MAIN_PROCESS.into();
+        Streams::name(&mut process, MAIN, Wanted { stdin: self.launch.stdin, ..Wanted::ALL });
         // The guest looks up only once for what comes together.
-        let opening = Streams::open(&agent, MAIN, wanted, self.session.terminal);
+        let opening = Streams::open(&agent, &process);
+        let at_once = self.launch.inject.is_none();
+        init.workload = MessageField::from_option(at_once.then(|| process.clone()));
         let both = async { tokio::try_join!(opening, agent.configure(&init)) };
+        let ending = at_once.then(|| Ending::of(&agent, MAIN_PROCESS));
         let done = self.during(vm, both, explain_boot).await;
         Launch::wipe_secrets(&mut init);
-        let (streams, configured) = done?;
+        let (streams, mut configured) = done?;
         tracing::debug!(
             kernel = configured.kernel_release,
             init_ms = configured.init_started_ms,
@@ -189,27 +205,46 @@ impl Monitor {
         );
         self.cost.init_ms = configured.init_started_ms;
         self.cost.configured_ms = configured.configured_ms;
-        self.phase("configure", configuring);
-        Ok((agent, streams))
+        let started = configured.workload.take().unwrap_or_default();
+        let took = configuring.elapsed();
+        let start = started.started_ms.saturating_sub(configured.configured_ms);
+        let start = Duration::from_millis(start).min(took);
+        self.phase("configure", took - start);
+        let start = ending.map(|ending| (started, start, ending));
+        Ok(Up { agent, streams, process, start })
     }
 
-    async fn workload(
-        &mut self,
-        vm: &mut dyn VmHandle,
-        agent: &Agent,
-        streams: Streams,
-    ) -> Result<Exit> {
+    async fn workload(&mut self, vm: &mut dyn VmHandle, up: Up) -> Result<Exit> {
+        let Up { agent, streams, process, start } = up;
+        let agent = &agent;
         if let Some(tar) = self.launch.inject.take() {
             let injecting = async { Ok(visit::inject(agent, &tar).await) };
             self.during(vm, injecting, explain_crash).await??;
         }
         let starting = Instant::now();
-        let template = self.launch.process.clone();
+        let mut moving = self.move_streams(streams);
+        let (started, took, ending) = match start {
+            Some(start) => start,
+            None => {
+                let ending = Ending::of(agent, MAIN_PROCESS);
+                let starting = agent.start(&process);
+                let started = self.during(vm, starting, explain_crash).await?;
+                (started, Duration::ZERO, ending)
+            }
+        };
+        self.cost.exec_ms = started.started_ms;
+        check(started)?;
+        if self.session.terminal {
+            moving.sizes_go_to(agent, &self.session);
+        }
+        if let Some(size) = self.size.take() {
+            moving.resize(size);
+        }
+        let template = std::mem::take(&mut self.launch.process);
         let keys = KeyPlace {
             directory: self.claim.directory().to_owned(),
             more: std::mem::take(&mut self.launch.ssh_keys),
         };
-        let moving = self.start(vm, agent, streams).await?;
         // Empty until now: a VM has one workload.
         let _ = self.inside.set(Inside::new(agent.clone(), template, keys));
         self.claim.record.phase = Phase::Running;
@@ -217,51 +252,27 @@ impl Monitor {
         self.claim.record.started_ms = Some(now_ms());
         self.claim.record.exit = None;
         self.claim.save()?;
-        self.phase("exec", starting);
+        self.phase("exec", took + starting.elapsed());
         self.clients.event(Event::Started).await;
         let running = Instant::now();
-        let ended = self.wait(vm, agent, &moving).await;
+        let ended = self.wait(vm, agent, ending, &moving).await;
         if let Some(inside) = self.inside.get() {
             inside.close();
         }
         let exit = ended?;
-        self.phase("command", running);
+        self.phase("command", running.elapsed());
         let ending = Instant::now();
         self.drain(vm, moving).await;
         self.shut_down(vm, agent).await;
-        self.phase("end", ending);
+        self.phase("end", ending.elapsed());
         Ok(exit)
     }
 
-    /// Starts the process, and what moves its streams.
-    async fn start(
-        &mut self,
-        vm: &mut dyn VmHandle,
-        agent: &Agent,
-        streams: Streams,
-    ) -> Result<Moving> {
-        let mut process = std::mem::take(&mut self.launch.process);
-        process.id = MAIN_PROCESS.into();
+    fn move_streams(&mut self, streams: Streams) -> Moving {
         let directory = self.claim.directory().to_owned();
         let writer = |limits| Writer::new(directory, limits, self.logged.clone());
         let log = self.launch.log.map(writer);
-        let input = self.input.take();
-        let mut moving = streams.start(&mut process, input, log, &self.session, &self.clients);
-        let started = self.during(vm, agent.start(&process), explain_crash).await?;
-        self.cost.exec_ms = started.started_ms;
-        match started.result {
-            Some(started::Result::Pid(_)) => {
-                if self.session.terminal {
-                    moving.sizes_go_to(agent, &self.session);
-                }
-                if let Some(size) = self.size.take() {
-                    moving.resize(size);
-                }
-                Ok(moving)
-            }
-            Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
-            _ => Err(Failure::new("the guest did not say whether the command started")),
-        }
+        streams.start(self.input.take(), log, &self.session, &self.clients)
     }
 
     /// The workload runs: orders are carried out until it ends.
@@ -269,9 +280,10 @@ impl Monitor {
         &mut self,
         vm: &mut dyn VmHandle,
         agent: &Agent,
+        ending: Ending,
         moving: &Moving,
     ) -> Result<Exit> {
-        let mut ending = pin!(agent.wait(MAIN_PROCESS));
+        let mut ending = pin!(ending.exit());
         let mut deadline: Option<tokio::time::Instant> = None;
         loop {
             let overdue = async {
@@ -382,8 +394,8 @@ impl Monitor {
         }
     }
 
-    fn phase(&mut self, name: &str, since: Instant) {
-        let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+    fn phase(&mut self, name: &str, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.cost.phases.push((name.into(), micros));
     }
 
@@ -536,6 +548,15 @@ pub(super) fn explain_boot(end: &VmEnd, console: &str) -> Failure {
 
 fn explain_crash(end: &VmEnd, console: &str) -> Failure {
     explain::crash(end, console)
+}
+
+/// What the guest says of a process that it was to start.
+pub fn check(started: Started) -> Result<()> {
+    match started.result {
+        Some(started::Result::Pid(_)) => Ok(()),
+        Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
+        _ => Err(Failure::new("the guest did not say whether the command started")),
+    }
 }
 
 pub fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
