@@ -12,8 +12,8 @@ use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, SshKeys, capabilit
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 
+use super::answers::{check, code};
 use super::clients::{Client, Clients};
-use super::life::{check, code};
 use super::session::{Input, Session};
 use super::streams::{Moving, Streams};
 use super::wire::{Event, Order, Streams as Wanted};

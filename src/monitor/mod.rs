@@ -3,6 +3,7 @@
 //! the agent, moves the workload's streams, takes orders, and writes how it
 //! all ended. Commands come and go; when the monitor dies, the VM dies.
 
+mod answers;
 mod attached;
 mod client;
 mod clients;

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::answers::{check, explain_boot, lost};
 use super::helper::{Helper, HelperEnd, MAX_WORDS, WAITING};
-use super::life::{check, explain_boot, lost};
+
 use super::{ExecRequest, Launch};
 use crate::agent::{Agent, AgentError};
 use crate::copy;
