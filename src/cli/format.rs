@@ -23,19 +23,49 @@ pub enum Format {
     Json,
 }
 
-pub fn json_lines<T: Serialize>(rows: &[T]) -> Result<String> {
+pub fn json_lines<T: Serialize>(rows: impl IntoIterator<Item = T>) -> Result<String> {
     let mut text = String::new();
-    for row in rows {
-        let line = serde_json::to_string(row).map_err(|e| Failure::cannot("write JSON", e))?;
-        text.push_str(&line);
-        text.push('\n');
-    }
+    print_json_lines(rows, |part| {
+        text.push_str(part);
+        Ok(())
+    })?;
     Ok(text)
+}
+
+/// As `json_lines`, printed a part at a time: who reads a thousand of them at
+/// the other end of a pipe need not wait for the last.
+pub fn print_json_lines<T: Serialize>(
+    rows: impl IntoIterator<Item = T>,
+    mut print: impl FnMut(&str) -> Result<()>,
+) -> Result<()> {
+    const PART: usize = 32 << 10;
+    let failed = |e: &dyn std::fmt::Display| Failure::cannot("write JSON", e);
+    let mut text = Vec::with_capacity(2 * PART);
+    let mut rows = rows.into_iter();
+    loop {
+        for row in rows.by_ref() {
+            serde_json::to_writer(&mut text, &row).map_err(|e| failed(&e))?;
+            text.push(b'\n');
+            if text.len() >= PART {
+                break;
+            }
+        }
+        if text.is_empty() {
+            return Ok(());
+        }
+        print(std::str::from_utf8(&text).map_err(|e| failed(&e))?)?;
+        text.clear();
+    }
 }
 
 /// Whatever a guest or an image wrote, made harmless for a terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(harmless).collect()
+}
+
+/// A letter that does nothing to a terminal.
+pub fn harmless(letter: char) -> char {
+    if letter.is_control() { '?' } else { letter }
 }
 
 /// A span of time in Docker's words: "About a minute".

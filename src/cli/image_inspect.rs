@@ -173,7 +173,7 @@ pub fn history(dirs: &Dirs, args: &HistoryArgs) -> Result<u8> {
             fields.push(step.created.map_or_else(|| "N/A".into(), format::date));
             fields
         };
-        output.render(&steps, (&header, cells), row, (&heads, fields))?
+        output.render(&steps, (&header, cells), steps.iter().map(row), (&heads, fields))?
     };
     super::print(&text)?;
     Ok(0)

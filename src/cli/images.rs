@@ -89,7 +89,7 @@ pub fn run(dirs: &Dirs, args: ImagesArgs) -> Result<u8> {
             cells
         };
         let fields = |image: &ImageSummary| fields(image, shown(image));
-        output.render(&images, (&header, cells), row, (&FIELDS, fields))?
+        output.render(&images, (&header, cells), images.iter().map(row), (&FIELDS, fields))?
     };
     super::print(&text)?;
     Ok(0)

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `mvm ps`
 
-use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
 
 use clap::Args;
 use serde::Serialize;
 
-use super::format::{self, ListArgs};
+use super::format::{self, ListArgs, Output};
 use super::ps_filter::{self, Filters};
 use crate::error::Result;
 use crate::image::allocated_bytes;
 use crate::spec::VolumeSource;
-use crate::state::{Dirs, Found, Phase, VmStore};
+use crate::state::{Dirs, Labels, Listed, Phase, Shelf, Summary, VmStore};
 
 /// List VMs
 #[derive(Debug, Args)]
@@ -58,20 +57,20 @@ const FIELDS: [(&str, &str); 14] = [
 
 /// A VM as a program reads it, one JSON object a line.
 #[derive(Serialize)]
-struct Row {
-    id: String,
-    name: String,
-    image: String,
-    command: Vec<String>,
+struct Row<'a> {
+    id: &'a str,
+    name: &'a str,
+    image: &'a str,
+    command: &'a [&'a str],
     created_ms: u64,
     status: String,
     phase: Phase,
     exit_code: Option<u8>,
     vcpus: u32,
     memory_mib: u64,
-    network: String,
-    backend: String,
-    labels: BTreeMap<String, String>,
+    network: &'a str,
+    backend: &'a str,
+    labels: &'a Labels<&'a str>,
     /// Bytes of its own on the disk, with `--size`.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
@@ -79,63 +78,68 @@ struct Row {
 
 pub fn run(dirs: &Dirs, args: PsArgs) -> Result<u8> {
     let output = args.list.output()?;
+    let mut shelf = ManuallyDrop::new(Shelf::default());
     // They go with this process: to take a thousand apart costs a millisecond.
-    let found = ManuallyDrop::new(pick(dirs, &args)?);
+    let found = ManuallyDrop::new(pick(dirs, &args, &mut shelf)?);
     let (quiet, no_trunc) = (args.list.quiet, args.list.no_trunc);
     let sized = args.size || args.list.format.contains(".Size");
     let mounts = args.list.format.contains(".Mounts") || args.list.format.contains("json .");
-    let id = |vm: &Found| match no_trunc {
-        true => vm.record.id.clone(),
-        false => vm.record.id[..12].to_owned(),
+    let id = |vm: &Listed| match no_trunc {
+        true => vm.vm.id.to_owned(),
+        false => vm.vm.id[..12].to_owned(),
     };
     let text = if quiet {
         found.iter().map(|vm| id(vm) + "\n").collect()
     } else {
         let mut header = vec!["VM ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "NAMES"];
         header.extend(args.size.then_some("SIZE"));
-        let shared = |vm: &Found| {
+        let shared = |vm: &Listed| {
             vec![
                 id(vm),
-                vm.record.image.reference.clone(),
-                command(&vm.record.command, no_trunc),
-                format::ago(vm.record.created_ms),
+                vm.vm.image.reference.to_owned(),
+                command(&vm.vm.command, no_trunc),
+                format::ago(vm.vm.created_ms),
                 status(vm),
-                vm.record.name.clone(),
+                vm.vm.name.to_owned(),
             ]
         };
-        let cells = |vm: &Found| {
+        let cells = |vm: &Listed| {
             let mut cells = shared(vm);
-            cells.extend(args.size.then(|| size(vm)));
+            cells.extend(args.size.then(|| size(dirs, vm)));
             cells
         };
-        let fields = |vm: &Found| {
+        let fields = |vm: &Listed| {
             let mut fields = shared(vm);
-            fields.push(format::date(vm.record.created_ms));
+            fields.push(format::date(vm.vm.created_ms));
             fields.push(state(vm).into());
-            fields.push(vm.record.backend.clone());
-            fields.push(vm.record.network.clone());
+            fields.push(vm.vm.backend.to_owned());
+            fields.push(vm.vm.network.to_owned());
             fields.push(labels(vm));
-            fields.push(if sized { size(vm) } else { format::size(0) });
-            fields.push(if mounts { self::mounts(vm) } else { String::new() });
+            fields.push(if sized { size(dirs, vm) } else { format::size(0) });
+            fields.push(if mounts { self::mounts(dirs, vm) } else { String::new() });
             fields.push(String::new());
             fields
         };
-        let row = |vm: &Found| row(vm, args.size);
-        output.render(&found, (&header, cells), row, (&FIELDS, fields))?
+        let rows = found.iter().map(|vm| row(dirs, vm, args.size));
+        if matches!(output, Output::Json) {
+            format::print_json_lines(rows, super::print)?;
+            return Ok(0);
+        }
+        output.render(&found, (&header, cells), rows, (&FIELDS, fields))?
     };
     super::print(&text)?;
     Ok(0)
 }
 
 /// The VMs asked for, the youngest first.
-fn pick(dirs: &Dirs, args: &PsArgs) -> Result<Vec<Found>> {
+fn pick<'a>(dirs: &Dirs, args: &PsArgs, shelf: &'a mut Shelf) -> Result<Vec<Listed<'a>>> {
     let filters = Filters::parse(&args.filter)?;
     // As with Docker, zero and less are no limit.
     let last = if args.latest { 1 } else { usize::try_from(args.last).unwrap_or(0) };
-    let up = |vm: &Found| matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
+    let up = |vm: &Listed| matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
     let all = args.all || last > 0 || filters.wants_all();
     let store = VmStore::new(dirs);
-    let there = if all { store.list_shown()? } else { store.list_up()? };
+    let there = if all { store.list_shown(shelf)? } else { store.list_up(shelf)? };
     let mut found = filters.apply(dirs, there)?;
     found.retain(|vm| all || up(vm));
     found.reverse();
@@ -145,28 +149,28 @@ fn pick(dirs: &Dirs, args: &PsArgs) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-fn row(vm: &Found, sized: bool) -> Row {
-    let record = &vm.record;
+fn row<'a>(dirs: &Dirs, vm: &'a Listed<'a>, sized: bool) -> Row<'a> {
+    let Summary { id, name, image, command, network, backend, labels, .. } = &vm.vm;
     Row {
-        id: record.id.clone(),
-        name: record.name.clone(),
-        image: record.image.reference.clone(),
-        command: record.command.clone(),
-        created_ms: record.created_ms,
+        id,
+        name,
+        image: image.reference,
+        command,
+        created_ms: vm.vm.created_ms,
         status: status(vm),
         phase: vm.phase(),
-        exit_code: record.exit.as_ref().map(|exit| exit.code),
-        vcpus: record.vcpus,
-        memory_mib: record.memory_mib,
-        network: record.network.clone(),
-        backend: record.backend.clone(),
-        labels: record.labels.clone(),
-        size: sized.then(|| own_bytes(vm)),
+        exit_code: vm.vm.exit.as_ref().map(|exit| exit.code),
+        vcpus: vm.vm.vcpus,
+        memory_mib: vm.vm.memory_mib,
+        network,
+        backend,
+        labels,
+        size: sized.then(|| own_bytes(dirs, vm)),
     }
 }
 
 /// Docker's word for what a VM is.
-pub fn state(vm: &Found) -> &'static str {
+pub fn state(vm: &Listed) -> &'static str {
     match vm.phase() {
         Phase::Creating | Phase::Created | Phase::Starting => "created",
         Phase::Running => "running",
@@ -176,10 +180,10 @@ pub fn state(vm: &Found) -> &'static str {
 }
 
 /// Docker's words where it has them.
-pub fn status(vm: &Found) -> String {
-    match (vm.phase(), &vm.record.exit) {
+pub fn status(vm: &Listed) -> String {
+    match (vm.phase(), &vm.vm.exit) {
         (Phase::Running, _) => {
-            let since = vm.record.started_ms.unwrap_or(vm.record.created_ms);
+            let since = vm.vm.started_ms.unwrap_or(vm.vm.created_ms);
             format!("Up {}", format::duration(crate::state::now_ms().saturating_sub(since) / 1000))
         }
         (Phase::Exited, Some(exit)) => {
@@ -191,14 +195,14 @@ pub fn status(vm: &Found) -> String {
     }
 }
 
-fn labels(vm: &Found) -> String {
-    let labels: Vec<String> = vm.record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+fn labels(vm: &Listed) -> String {
+    let labels: Vec<String> = vm.vm.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     labels.join(",")
 }
 
 /// What of the host is shared with a VM, as far as that is kept.
-fn mounts(vm: &Found) -> String {
-    let volumes = ps_filter::volumes(vm);
+fn mounts(dirs: &Dirs, vm: &Listed) -> String {
+    let volumes = ps_filter::volumes(dirs, vm);
     let sources = volumes.iter().filter_map(|volume| match &volume.source {
         VolumeSource::Host(path) => Some(path.display().to_string()),
         VolumeSource::OwnDisk => None,
@@ -207,30 +211,50 @@ fn mounts(vm: &Found) -> String {
 }
 
 /// What a VM takes on the disk by itself.
-fn own_bytes(vm: &Found) -> u64 {
-    allocated_bytes(&vm.record.dirs.vm(&vm.record.id))
+fn own_bytes(dirs: &Dirs, vm: &Listed) -> u64 {
+    allocated_bytes(&dirs.vm(vm.vm.id))
 }
 
 /// As Docker says it: by itself, and with its image.
-fn size(vm: &Found) -> String {
-    let own = own_bytes(vm);
-    let layers: u64 = vm.record.image.layers.iter().map(|layer| allocated_bytes(layer)).sum();
+fn size(dirs: &Dirs, vm: &Listed) -> String {
+    let own = own_bytes(dirs, vm);
+    let record = VmStore::new(dirs).read(vm.vm.id).map(|found| found.record);
+    let layers = record.map(|record| record.image.layers).unwrap_or_default();
+    let layers: u64 = layers.iter().map(|layer| allocated_bytes(layer)).sum();
     format!("{} (virtual {})", format::size(own), format::size(own + layers))
 }
 
 /// As Docker writes it: arguments with a space in them stand in quotes.
-fn command(words: &[String], whole: bool) -> String {
+fn command(words: &[&str], whole: bool) -> String {
     const SHOWN: usize = 20;
-    let shown = |(at, word): (usize, &String)| match at > 0 && word.contains(' ') {
-        true => format!("'{word}'"),
-        false => word.clone(),
+    let room = if whole { usize::MAX } else { SHOWN };
+    let mut text = String::from("\"");
+    let mut letters = 0;
+    // Where it is cut if it turns out too long.
+    let mut cut = text.len();
+    let mut add = |piece: &str| {
+        for letter in piece.chars() {
+            if letters == room {
+                return false;
+            }
+            text.push(format::harmless(letter));
+            letters += 1;
+            if letters == SHOWN - 1 {
+                cut = text.len();
+            }
+        }
+        true
     };
-    let words: Vec<String> = words.iter().enumerate().map(shown).collect();
-    let text = format::printable(&words.join(" "));
-    if whole || text.chars().count() <= SHOWN {
-        return format!("\"{text}\"");
+    let fits = words.iter().enumerate().all(|(at, word)| {
+        let quote = if at > 0 && word.contains(' ') { "'" } else { "" };
+        (at == 0 || add(" ")) && add(quote) && add(word) && add(quote)
+    });
+    if !fits {
+        text.truncate(cut);
+        text.push('…');
     }
-    format!("\"{}…\"", text.chars().take(SHOWN - 1).collect::<String>())
+    text.push('"');
+    text
 }
 
 #[cfg(test)]
@@ -239,11 +263,13 @@ mod tests {
 
     #[test]
     fn commands_are_short_and_harmless() {
-        let words = |text: &str| vec![text.to_owned()];
-        assert_eq!(command(&words("sleep 9"), false), "\"sleep 9\"");
-        assert_eq!(command(&words("12345678901234567890x"), false), "\"1234567890123456789…\"");
-        assert_eq!(command(&words("\u{1b}[2J"), true), "\"?[2J\"");
-        let script = ["sh", "-c", "echo a b"].map(str::to_owned);
+        assert_eq!(command(&["sleep 9"], false), "\"sleep 9\"");
+        assert_eq!(command(&["12345678901234567890"], false), "\"12345678901234567890\"");
+        assert_eq!(command(&["12345678901234567890x"], false), "\"1234567890123456789…\"");
+        assert_eq!(command(&["ééééééééééééééééééééé"], false), "\"ééééééééééééééééééé…\"");
+        assert_eq!(command(&[], false), "\"\"");
+        assert_eq!(command(&["\u{1b}[2J"], true), "\"?[2J\"");
+        let script = ["sh", "-c", "echo a b"];
         assert_eq!(command(&script, true), "\"sh -c 'echo a b'\"");
     }
 }

@@ -8,7 +8,7 @@ use super::filter::{Label, key_and_value, label};
 use crate::error::{Failure, Result};
 use crate::image::{Reference, Store};
 use crate::spec::{Blueprint, Volume, VolumeSource};
-use crate::state::{Dirs, Found, Phase, VmStore};
+use crate::state::{Dirs, Listed, Phase, VmStore};
 
 /// Docker's words for what a VM can be; ours is never some of them.
 const STATES: [&str; 7] =
@@ -74,17 +74,17 @@ impl Filters {
     }
 
     /// Those that fit.
-    pub fn apply(&self, dirs: &Dirs, vms: Vec<Found>) -> Result<Vec<Found>> {
+    pub fn apply<'a>(&self, dirs: &Dirs, vms: Vec<Listed<'a>>) -> Result<Vec<Listed<'a>>> {
         let store = VmStore::new(dirs);
-        let made = |name: &String| store.find(name).map(|vm| age(&vm));
+        let made = |name: &String| store.find(name).map(|vm| (vm.record.created_ms, vm.record.id));
         let before = self.before.iter().map(made).collect::<Result<Vec<_>>>()?;
         let since = self.since.iter().map(made).collect::<Result<Vec<_>>>()?;
         let ancestors = self.ancestors(dirs)?;
-        let fits = |vm: &Found| {
-            let record = &vm.record;
-            any(&self.ids, |id| id.is_match(&record.id))
+        let fits = |vm: &Listed| {
+            let record = &vm.vm;
+            any(&self.ids, |id| id.is_match(record.id))
                 && any(&self.names, |name| {
-                    name.is_match(&record.name) || name.is_match(&format!("/{}", record.name))
+                    name.is_match(record.name) || name.is_match(&format!("/{}", record.name))
                 })
                 && self.labels.iter().all(|(name, value)| {
                     let there = record.labels.get(name);
@@ -93,10 +93,10 @@ impl Filters {
                 && any(&self.states, |state| *state == super::ps::state(vm))
                 && any(&self.codes, |code| exit_code(vm) == Some(*code))
                 && any(&self.networks, |network| *network == record.network)
-                && any(&self.volumes, |volume| has_volume(vm, volume))
+                && any(&self.volumes, |volume| has_volume(dirs, vm, volume))
                 && any(&ancestors, |ancestor| ancestor.is_of(vm))
-                && before.iter().all(|other| age(vm) < *other)
-                && since.iter().all(|other| age(vm) > *other)
+                && before.iter().all(|(time, id)| age(vm) < (*time, id))
+                && since.iter().all(|(time, id)| age(vm) > (*time, id))
         };
         Ok(vms.into_iter().filter(fits).collect())
     }
@@ -124,22 +124,22 @@ struct Ancestor {
 }
 
 impl Ancestor {
-    fn is_of(&self, vm: &Found) -> bool {
-        let image = &vm.record.image;
+    fn is_of(&self, vm: &Listed) -> bool {
+        let image = &vm.vm.image;
         let named = || {
             let reference = image.reference.parse::<Reference>().ok();
             reference.is_some() && reference == self.reference
         };
         // A VM may outlive its image, and an image its name.
-        self.id.as_ref() == Some(&image.id) || self.name == image.id || named()
+        self.id.as_deref() == Some(image.id) || self.name == image.id || named()
     }
 }
 
 /// Whether a directory or file of the host is shared with a VM, or something is
 /// mounted there in it. Of a VM with `--rm` that is not kept.
-fn has_volume(vm: &Found, place: &str) -> bool {
+fn has_volume(dirs: &Dirs, vm: &Listed, place: &str) -> bool {
     let place = place.trim_end_matches('/');
-    volumes(vm).iter().any(|volume| {
+    volumes(dirs, vm).iter().any(|volume| {
         let from = match &volume.source {
             VolumeSource::Host(path) => path.as_os_str() == place,
             VolumeSource::OwnDisk => false,
@@ -149,19 +149,19 @@ fn has_volume(vm: &Found, place: &str) -> bool {
 }
 
 /// What a VM that is kept was made with.
-pub fn volumes(vm: &Found) -> Vec<Volume> {
-    let blueprint = Blueprint::read(&vm.record.dirs.vm(&vm.record.id));
+pub fn volumes(dirs: &Dirs, vm: &Listed) -> Vec<Volume> {
+    let blueprint = Blueprint::read(&dirs.vm(vm.vm.id));
     blueprint.ok().flatten().map(|blueprint| blueprint.spec.volumes).unwrap_or_default()
 }
 
 /// Older ones first.
-fn age(vm: &Found) -> (u64, String) {
-    (vm.record.created_ms, vm.record.id.clone())
+fn age<'a>(vm: &Listed<'a>) -> (u64, &'a str) {
+    (vm.vm.created_ms, vm.vm.id)
 }
 
-fn exit_code(vm: &Found) -> Option<i64> {
+fn exit_code(vm: &Listed) -> Option<i64> {
     let ended = matches!(vm.phase(), Phase::Exited | Phase::Dead);
-    vm.record.exit.as_ref().filter(|_| ended).map(|exit| i64::from(exit.code))
+    vm.vm.exit.as_ref().filter(|_| ended).map(|exit| i64::from(exit.code))
 }
 
 /// No condition, or one that holds.

@@ -116,7 +116,7 @@ fn overview(output: &Output, rows: &[Row]) -> Result<String> {
         ("Size", "SIZE"),
         ("Reclaimable", "RECLAIMABLE"),
     ];
-    output.render(rows, (&header, cells), |row| json!(row), (&fields, cells))
+    output.render(rows, (&header, cells), rows.iter().map(|row| json!(row)), (&fields, cells))
 }
 
 fn reclaimable(row: &Row) -> String {

@@ -4,16 +4,25 @@
 
 mod dirs;
 mod file;
+mod finding;
+mod index;
 mod list;
+mod locks;
 mod names;
 mod pins;
+mod reading;
 mod record;
+mod removing;
 mod rename;
+mod summary;
+mod survey;
 mod vms;
 
 pub use dirs::Dirs;
 pub use file::{Durability, make_private_dir, replace_file, replace_file_with};
+pub use locks::Claim;
 pub use names::{random_id, random_name, validate_name};
 pub use pins::Pin;
 pub use record::{ExitRecord, ImageRecord, Phase, Record, SCHEMA, now_ms};
-pub use vms::{Claim, Found, VmStore};
+pub use summary::{ExitSummary, ImageSummary, Labels, Listed, Shelf, Summary};
+pub use vms::{Found, VmStore};

@@ -144,6 +144,17 @@ pub enum Phase {
     Dead,
 }
 
+impl Phase {
+    /// The phase that is true of a VM whose record says this, and whose lock
+    /// someone holds or nobody.
+    pub(super) fn now(self, alive: bool) -> Self {
+        match self {
+            Self::Creating | Self::Starting | Self::Running if !alive => Self::Dead,
+            phase => phase,
+        }
+    }
+}
+
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

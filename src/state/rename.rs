@@ -8,7 +8,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
-use super::vms::{ignore_missing, is_id, name_in_use, read_small};
+use super::list::Row;
+use super::reading::read_small;
+use super::removing::ignore_missing;
+use super::vms::{is_id, name_in_use};
 use super::{Dirs, Found, VmStore, replace_file_with, validate_name};
 use crate::error::{Failure, Result};
 
@@ -58,11 +61,11 @@ impl VmStore {
 
     /// Takes away those of the directory's `entries` that stand for none of `all`
     /// VMs, or for one that has another name.
-    pub(super) fn sweep_names(&self, all: &[Found], entries: &HashSet<String>) {
-        let names: HashSet<&str> = all.iter().map(|vm| vm.record.name.as_str()).collect();
-        let ids: HashSet<&str> = all.iter().map(|vm| vm.record.id.as_str()).collect();
+    pub(super) fn sweep_names(&self, all: &[impl Row], entries: &[String]) {
+        let names: HashSet<&str> = all.iter().map(Row::name).collect();
         let known = |entry: &str| match entry.strip_prefix('.') {
-            Some(id) => ids.contains(id),
+            // Few have a second name.
+            Some(id) => all.iter().any(|vm| vm.id() == id),
             None => names.contains(entry),
         };
         let stale = |entry: &str| match entry.strip_prefix('.') {

@@ -13,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 
 use tokio::net::{UnixListener, UnixStream};
 
+use super::Stamp;
+
 /// A local connection between processes of this user.
 pub type Connection = UnixStream;
 
@@ -69,6 +71,31 @@ impl Folder {
         use rustix::fs::{Mode, OFlags, openat};
         let file = openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(file.into())
+    }
+
+    /// What is to be seen of changes of a file of it.
+    pub fn stamp(&self, name: &str) -> io::Result<Stamp> {
+        use rustix::fs::{AtFlags, statat};
+        Ok(stamp_of(&statat(&self.0, name, AtFlags::empty())?))
+    }
+}
+
+/// What is to be seen of a file's changes.
+pub fn stamp(file: &File) -> io::Result<Stamp> {
+    Ok(stamp_of(&rustix::fs::fstat(file)?))
+}
+
+fn stamp_of(stat: &rustix::fs::Stat) -> Stamp {
+    /// These are of other types on other systems.
+    fn number(n: impl TryInto<i64>) -> i64 {
+        n.try_into().unwrap_or(0)
+    }
+    let nanos = |seconds: i64, nanos: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos);
+    Stamp {
+        inode: stat.st_ino,
+        size: number(stat.st_size).unsigned_abs(),
+        modified: nanos(number(stat.st_mtime), number(stat.st_mtime_nsec)),
+        changed: nanos(number(stat.st_ctime), number(stat.st_ctime_nsec)),
     }
 }
 

@@ -9,6 +9,8 @@ use std::os::windows::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use super::Stamp;
+
 /// A local connection between processes of this user.
 pub type Connection = tokio::net::windows::named_pipe::NamedPipeClient;
 
@@ -54,6 +56,29 @@ impl Folder {
     /// Opens a file of it for reading.
     pub fn file(&self, name: &str) -> io::Result<File> {
         File::open(self.0.join(name))
+    }
+
+    /// What is to be seen of changes of a file of it.
+    pub fn stamp(&self, name: &str) -> io::Result<Stamp> {
+        std::fs::metadata(self.0.join(name)).map(|metadata| stamp_of(&metadata))
+    }
+}
+
+/// What is to be seen of a file's changes.
+pub fn stamp(file: &File) -> io::Result<Stamp> {
+    file.metadata().map(|metadata| stamp_of(&metadata))
+}
+
+fn stamp_of(metadata: &Metadata) -> Stamp {
+    // Windows counts 100 ns since 1601.
+    const EPOCH: i64 = 116_444_736_000_000_000;
+    let written = i64::try_from(metadata.last_write_time()).unwrap_or(i64::MAX);
+    let written = written.saturating_sub(EPOCH).saturating_mul(100);
+    Stamp {
+        inode: metadata.creation_time(),
+        size: metadata.file_size(),
+        modified: written,
+        changed: written,
     }
 }
 

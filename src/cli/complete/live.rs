@@ -5,7 +5,7 @@
 use super::Candidate;
 use crate::cli::ps;
 use crate::image::Store;
-use crate::state::{Dirs, Found, Phase, VmStore};
+use crate::state::{Dirs, Listed, Phase, Shelf, VmStore};
 
 /// Which VMs a command is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Which {
 }
 
 impl Which {
-    fn has(self, vm: &Found) -> bool {
+    fn has(self, vm: &Listed) -> bool {
         let up = matches!(vm.phase(), Phase::Creating | Phase::Starting | Phase::Running);
         match self {
             Self::All => true,
@@ -29,21 +29,21 @@ impl Which {
 /// Names; and IDs, where one is being typed.
 pub fn vms(which: Which, word: &str) -> Vec<Candidate> {
     let Ok(dirs) = Dirs::from_env() else { return Vec::new() };
-    let store = VmStore::new(&dirs);
+    let (store, mut shelf) = (VmStore::new(&dirs), Shelf::default());
     let found = match which {
-        Which::Running => store.peek_up(),
-        Which::All | Which::Stopped => store.peek(),
+        Which::Running => store.peek_up(&mut shelf),
+        Which::All | Which::Stopped => store.peek(&mut shelf),
     };
     let mut candidates = Vec::new();
     for vm in found.iter().filter(|vm| which.has(vm)) {
-        let record = &vm.record;
+        let record = &vm.vm;
         let help = format!("{}, {}", record.image.reference, ps::status(vm));
         if record.name.starts_with(word) {
-            candidates.push(Candidate::new(&record.name, &help));
+            candidates.push(Candidate::new(record.name, &help));
         }
         // Who has typed nothing wants a name.
         if !word.is_empty() && record.id.starts_with(word) {
-            let short = record.id.get(..word.len().max(12)).unwrap_or(&record.id);
+            let short = record.id.get(..word.len().max(12)).unwrap_or(record.id);
             candidates.push(Candidate::new(short, help));
         }
     }

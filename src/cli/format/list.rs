@@ -57,13 +57,13 @@ impl Output {
         }
     }
 
-    /// Prints `rows`: by `header` and `cells`, as `object`, or by the `fields`
+    /// Prints `rows`: by `header` and `cells`, as `objects`, or by the `fields`
     /// that a template may name, each with the head of its column.
     pub fn render<R, J: Serialize>(
         &self,
         rows: &[R],
         (header, cells): (&[&str], impl Fn(&R) -> Vec<String>),
-        object: impl Fn(&R) -> J,
+        objects: impl IntoIterator<Item = J>,
         (heads, fields): (&[(&str, &str)], impl Fn(&R) -> Vec<String>),
     ) -> Result<String> {
         let named = |values: Vec<String>| {
@@ -76,7 +76,7 @@ impl Output {
                 Ok(table_for_people(header, &rows.iter().map(cells).collect::<Vec<_>>()))
             }
             Self::Whole => Ok(table(header, &rows.iter().map(cells).collect::<Vec<_>>())),
-            Self::Json => json_lines(&rows.iter().map(object).collect::<Vec<_>>()),
+            Self::Json => json_lines(objects),
             Self::Lines(template) => {
                 // A field that is none is an error even if there are no rows.
                 template.render(&titles())?;
@@ -108,7 +108,7 @@ mod tests {
         Output::parse(format)?.render(
             rows,
             (&["N"], |n| vec![n.to_string()]),
-            |n| *n,
+            rows,
             (&[("N", "NUMBER"), ("Twice", "TWICE")], |n| vec![n.to_string(), (n * 2).to_string()]),
         )
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Tables: as wide as their cells in a pipe, as wide as the terminal on one.
 
+use std::borrow::Cow;
+
 use console::Term;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -41,35 +43,77 @@ pub fn table_for_people(header: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 fn lay_out(header: &[&str], rows: &[Vec<String>], room: Option<usize>, coloured: bool) -> String {
-    let mut widths: Vec<usize> = header.iter().map(|head| head.width()).collect();
-    for row in rows {
+    let heads: Vec<usize> = header.iter().map(|head| width(head)).collect();
+    // Of all cells, row after row.
+    let own = rows.iter().flat_map(|row| {
+        (0..header.len()).map(|column| row.get(column).map_or(0, |cell| width(cell)))
+    });
+    let own: Vec<usize> = own.collect();
+    let own = || own.chunks(header.len().max(1));
+    let mut widths = heads.clone();
+    for row in own() {
         for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.width());
+            *width = (*width).max(*cell);
         }
     }
     if let Some(room) = room {
         fit(header, &mut widths, room);
     }
-    let mut text = String::new();
-    let head: Vec<String> = header.iter().map(|head| (*head).to_owned()).collect();
-    for (at, row) in std::iter::once(&head).chain(rows).enumerate() {
-        let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            if column > 0 {
-                line += GAP;
-            }
-            let cut = cut(cell, *width);
-            let space = width - cut.width().min(*width);
-            match tone(header[column], cell).filter(|_| coloured && at > 0) {
-                Some(tone) => line += &tone.paint(&cut),
-                None => line += &cut,
-            }
-            line.extend(std::iter::repeat_n(' ', space));
-        }
-        text += line.trim_end();
-        text.push('\n');
+    let mut text = String::with_capacity((rows.len() + 1) * (widths.iter().sum::<usize>() + 16));
+    let head = header.iter().copied().zip(heads);
+    add_line(&mut text, head.zip(&widths).map(|(cell, width)| (cell, *width, None)));
+    for (row, own) in rows.iter().zip(own()) {
+        let cells =
+            row.iter().map(String::as_str).zip(own.iter().copied()).zip(&widths).zip(header);
+        add_line(
+            &mut text,
+            cells.map(|((cell, width), head)| {
+                (cell, *width, tone(head, cell.0).filter(|_| coloured))
+            }),
+        );
     }
     text
+}
+
+/// Adds cells, each with its own width and that of its column.
+fn add_line<'a>(
+    text: &mut String,
+    cells: impl Iterator<Item = ((&'a str, usize), usize, Option<Tone>)>,
+) {
+    let begin = text.len();
+    for (column, ((cell, own), width, tone)) in cells.enumerate() {
+        if column > 0 {
+            text.push_str(GAP);
+        }
+        let cut = if own > width { Cow::Owned(cut(cell, width)) } else { Cow::Borrowed(cell) };
+        match tone {
+            Some(tone) => text.push_str(&tone.paint(&cut)),
+            None => text.push_str(&cut),
+        }
+        let own = if own > width { self::width(&cut) } else { own };
+        add_spaces(text, width.saturating_sub(own));
+    }
+    let end = text[begin..].trim_end().len();
+    text.truncate(begin + end);
+    text.push('\n');
+}
+
+fn add_spaces(text: &mut String, mut count: usize) {
+    const SPACES: &str = "                                ";
+    while count > 0 {
+        let some = count.min(SPACES.len());
+        text.push_str(&SPACES[..some]);
+        count -= some;
+    }
+}
+
+/// Columns that a text takes. Of most, each letter takes one: to look up what
+/// letters are takes longer than to print them.
+fn width(text: &str) -> usize {
+    match text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        true => text.len(),
+        false => text.width(),
+    }
 }
 
 /// Takes from columns that can be cut what there is no room for.
@@ -85,11 +129,8 @@ fn fit(header: &[&str], widths: &mut [usize], room: usize) {
     }
 }
 
-/// A cell of at most `width` columns.
+/// The beginning of a cell that is wider than `width`.
 fn cut(cell: &str, width: usize) -> String {
-    if cell.width() <= width {
-        return cell.to_owned();
-    }
     let mut text = String::new();
     let mut taken = 1;
     for letter in cell.chars() {
@@ -132,7 +173,7 @@ mod tests {
         let rows = rows(&[&["日本", "x"], &["abc", "y"]]);
         assert_eq!(table(&["N", "M"], &rows), "N      M\n日本   x\nabc    y\n");
         assert_eq!(cut("日本語", 4), "日…");
-        assert_eq!(cut("日本", 4), "日本");
+        assert_eq!(lay_out(&["N"], &[vec!["日本".into()]], Some(4), false), "N\n日本\n");
     }
 
     #[test]

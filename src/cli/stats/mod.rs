@@ -152,7 +152,7 @@ impl<'a> Meters<'a> {
             fields.push(row.0.record.name.clone());
             fields
         };
-        output.render(&rows, (&header, cells), row, (&FIELDS, fields))
+        output.render(&rows, (&header, cells), rows.iter().map(row), (&FIELDS, fields))
     }
 
     fn cells(&self, vm: &Found, reading: &Reading) -> Vec<String> {
