@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mvm_proto::{
-    Agent, Configured, Empty, Exit, InitConfig, JoinRequest, Joined, PartRequest, Process,
-    ResizeRequest, ShutdownRequest, SignalRequest, StartFailure, Started, WaitRequest,
+    Agent, Configured, Empty, Exit, InitConfig, JoinRequest, Joined, MessageField, PartRequest,
+    Process, ResizeRequest, ShutdownRequest, SignalRequest, StartFailure, Started, WaitRequest,
 };
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use ttrpc::r#async::TtrpcContext;
@@ -85,6 +85,22 @@ impl Service {
         Ok(Machine { upper, processes, rendezvous })
     }
 
+    async fn configure_first(&self, mut config: InitConfig) -> ttrpc::Result<Configured> {
+        let workload = config.workload.take();
+        let machine = self.build(&mut config).map_err(|e| status(Code::INTERNAL, e))?;
+        let mut configured = Configured::new();
+        configured.init_started_ms = self.started_ms;
+        configured.configured_ms = uptime_ms();
+        configured.kernel_release =
+            rustix::system::uname().release().to_string_lossy().into_owned();
+        // It is empty: `fresh` let one caller through.
+        let machine = self.machine.get_or_init(|| machine);
+        if let Some(workload) = workload {
+            configured.workload = MessageField::some(start(machine, workload).await?);
+        }
+        Ok(configured)
+    }
+
     fn machine(&self) -> ttrpc::Result<&Machine> {
         self.machine
             .get()
@@ -94,11 +110,7 @@ impl Service {
 
 #[async_trait]
 impl Agent for Service {
-    async fn configure(
-        &self,
-        _: &TtrpcContext,
-        mut config: InitConfig,
-    ) -> ttrpc::Result<Configured> {
+    async fn configure(&self, _: &TtrpcContext, config: InitConfig) -> ttrpc::Result<Configured> {
         let first = {
             let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *fresh, false)
@@ -106,31 +118,11 @@ impl Agent for Service {
         if !first {
             return Err(status(Code::FAILED_PRECONDITION, "the guest was configured before"));
         }
-        let machine = self.build(&mut config).map_err(|e| status(Code::INTERNAL, e))?;
-        // It is empty: `fresh` let one caller through.
-        let _ = self.machine.set(machine);
-        let mut configured = Configured::new();
-        configured.init_started_ms = self.started_ms;
-        configured.configured_ms = uptime_ms();
-        configured.kernel_release =
-            rustix::system::uname().release().to_string_lossy().into_owned();
-        Ok(configured)
+        self.configure_first(config).await
     }
 
     async fn start(&self, _: &TtrpcContext, process: Process) -> ttrpc::Result<Started> {
-        let started = self.machine()?.processes.start(process).await;
-        let mut answer = Started::new();
-        answer.started_ms = uptime_ms();
-        match started.map_err(|e| status(Code::INVALID_ARGUMENT, e))? {
-            Start::Started(pid, _) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
-            Start::Refused(refusal) => {
-                let mut failure = StartFailure::new();
-                failure.kind = refusal.kind.into();
-                failure.message = capped(refusal.message);
-                answer.set_failure(failure);
-            }
-        }
-        Ok(answer)
+        start(self.machine()?, process).await
     }
 
     async fn wait(&self, _: &TtrpcContext, request: WaitRequest) -> ttrpc::Result<Exit> {
@@ -175,6 +167,22 @@ impl Agent for Service {
             (machine.map(|machine| &machine.processes), machine.map(|machine| &machine.upper));
         power::shut_down(grace, &self.reaper, processes, upper).await
     }
+}
+
+async fn start(machine: &Machine, process: Process) -> ttrpc::Result<Started> {
+    let started = machine.processes.start(process).await;
+    let mut answer = Started::new();
+    answer.started_ms = uptime_ms();
+    match started.map_err(|e| status(Code::INVALID_ARGUMENT, e))? {
+        Start::Started(pid, _) => answer.set_pid(pid.as_raw_nonzero().get().unsigned_abs()),
+        Start::Refused(refusal) => {
+            let mut failure = StartFailure::new();
+            failure.kind = refusal.kind.into();
+            failure.message = capped(refusal.message);
+            answer.set_failure(failure);
+        }
+    }
+    Ok(answer)
 }
 
 /// Shares and file systems in memory, the deeper over the shallower.

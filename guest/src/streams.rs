@@ -100,29 +100,54 @@ fn new_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// Copies what a process writes until nobody can write any more or, once the
-/// process itself has ended, until the pipe is empty: a background child may
-/// hold it open for ever. Then ends the stream.
-pub async fn copy_out<R>(mut pipe: R, mut stream: Stream, mut ended: Ended)
+/// What a process writes: as long as anyone can, and once the process itself has
+/// ended, as much as it can have left. Whom it started may hold the pipe or the
+/// terminal open for ever, and go on writing.
+pub struct Output<R> {
+    from: R,
+    ended: Ended,
+    /// Bytes that may still come; none before the end.
+    left: Option<usize>,
+}
+
+impl<R: AsyncRead + AsFd + Unpin> Output<R> {
+    pub fn new(from: R, ended: Ended) -> Self {
+        Self { from, ended, left: None }
+    }
+
+    /// The next bytes; no bytes, or an error, are the end.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = match self.left {
+            Some(left) => left,
+            None => {
+                tokio::select! {
+                    biased;
+                    () = process_end(&mut self.ended) => {}
+                    read = self.from.read(buffer) => return read,
+                }
+                // A terminal holds less than a pipe of ours.
+                rustix::pipe::fcntl_getpipe_size(&self.from).unwrap_or(PIPE)
+            }
+        };
+        // The runtime may not have heard of the last bytes: ask the kernel.
+        let room = left.min(buffer.len());
+        let count = read_now(&self.from, &mut buffer[..room])?;
+        self.left = Some(left.saturating_sub(count));
+        Ok(count)
+    }
+}
+
+/// Copies what a process writes to its end (`Output`), and then ends the stream.
+pub async fn copy_out<R>(pipe: R, mut stream: Stream, ended: Ended)
 where
     R: AsyncRead + AsFd + Unpin,
 {
+    let mut output = Output::new(pipe, ended);
     let mut buffer = vec![0; BUFFER];
-    loop {
-        let read = tokio::select! {
-            biased;
-            read = pipe.read(&mut buffer) => read,
-            // The runtime may not have heard of the last bytes: ask the kernel.
-            () = process_end(&mut ended) => read_now(&pipe, &mut buffer),
-        };
-        match read {
-            Ok(length) if length > 0 => {
-                if stream.write_all(&buffer[..length]).await.is_err() {
-                    // The host reads no more: the process gets EPIPE.
-                    return;
-                }
-            }
-            _ => break,
+    while let Ok(length @ 1..) = output.read(&mut buffer).await {
+        if stream.write_all(&buffer[..length]).await.is_err() {
+            // The host reads no more: the process gets EPIPE.
+            return;
         }
     }
     // The host may have gone; then there is nobody to tell.
@@ -168,4 +193,42 @@ where
 async fn process_end(ended: &mut Ended) {
     // An error means that whoever would say it is gone: the end, too.
     let _ = ended.wait_for(|ended| *ended).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    async fn all<R: AsyncRead + AsFd + Unpin>(mut output: Output<R>) -> Vec<u8> {
+        let (mut all, mut buffer) = (Vec::new(), vec![0; BUFFER]);
+        while let Ok(length @ 1..) = output.read(&mut buffer).await {
+            all.extend_from_slice(&buffer[..length]);
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn what_a_process_left_is_read_and_not_what_others_add_for_ever() {
+        // Held open and quiet.
+        let (end, pipe) = output_pipe().unwrap();
+        let mut end = std::fs::File::from(end);
+        end.write_all(b"the last words").unwrap();
+        let (_sender, ended) = watch::channel(true);
+        assert_eq!(all(Output::new(pipe, ended.clone())).await, b"the last words");
+        // Held open and written to.
+        let (end, pipe) = output_pipe().unwrap();
+        let flood = std::thread::spawn(move || {
+            let mut end = std::fs::File::from(end);
+            while end.write_all(&[b'y'; 4096]).is_ok() {}
+        });
+        assert!(all(Output::new(pipe, ended)).await.len() <= PIPE);
+        flood.join().unwrap();
+        // Nobody can write.
+        let (end, pipe) = output_pipe().unwrap();
+        drop(end);
+        let (_sender, runs) = watch::channel(false);
+        assert!(all(Output::new(pipe, runs)).await.is_empty());
+    }
 }

@@ -2,6 +2,8 @@
 //! The host's side of the guest agent: from the raw channel to typed calls.
 //! The guest is hostile: each step has its deadline, each length its cap.
 
+mod ending;
+
 use std::time::Duration;
 
 use mvm_proto::hello::{self, HelloError, Nonce};
@@ -20,8 +22,12 @@ use ttrpc::context;
 use crate::hypervisor::Dialing;
 use crate::terminal::Size;
 
+pub use ending::Ending;
+
 /// How long the guest may take for one request that waits for nothing.
 const CALL: Duration = Duration::from_secs(60);
+/// How long to configure it, and to start what it is configured for.
+const CONFIGURE: Duration = Duration::from_secs(120);
 /// Bytes of the channel that are read or written at once.
 const BUFFER: usize = 64 << 10;
 /// Longest message of the guest that is shown, characters.
@@ -69,7 +75,7 @@ impl Agent {
     }
 
     pub async fn configure(&self, config: &InitConfig) -> Result<Configured> {
-        self.client.configure(context::with_duration(CALL), config).await.map_err(refused)
+        self.client.configure(context::with_duration(CONFIGURE), config).await.map_err(refused)
     }
 
     /// Opens a raw stream for a process to claim.
@@ -133,6 +139,18 @@ impl From<Size> for Terminal {
     fn from(size: Size) -> Self {
         let (rows, columns) = (size.rows.into(), size.columns.into());
         Self { rows, columns, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+impl Agent {
+    /// One of a guest that never says a word.
+    pub async fn mute() -> Self {
+        let (channel, _guest) = tokio::io::duplex(1 << 16);
+        let opener = mux::host(channel);
+        let control = opener.open(mux::CONTROL).await.unwrap();
+        let client = AgentClient::new(Client::new(Socket::new(control)));
+        Self { client, opener }
     }
 }
 

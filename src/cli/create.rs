@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::limits::{self, LimitArgs};
 use super::log_options::LogArgs;
+use super::rare::Rare;
 use super::volumes::VolumeArgs;
 use super::{inject, platform, secrets, values};
 use crate::error::{Failure, Result};
@@ -124,9 +125,9 @@ pub struct CreateArgs {
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
     #[command(flatten)]
-    limits: LimitArgs,
+    limits: Rare<LimitArgs>,
     #[command(flatten)]
-    log: LogArgs,
+    log: Rare<LogArgs>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

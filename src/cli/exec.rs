@@ -75,13 +75,12 @@ pub fn check_runs(found: &Found) -> Result<()> {
     let name = &found.record.name;
     match found.phase() {
         Phase::Running => Ok(()),
-        phase @ (Phase::Creating | Phase::Starting) => {
-            Err(Failure::new(format!("VM {name} is {phase}: its command does not run yet"))
+        Phase::Creating | Phase::Starting => {
+            Err(Failure::new(format!("VM {name} is starting: its command does not run yet"))
+                .hint("try again when mvm ps says that it is up; mvm ssh waits for that")
                 .status(1))
         }
-        _ => Err(Failure::new(format!("VM {name} is not running"))
-            .hint(format!("mvm start {name}"))
-            .status(1)),
+        _ => Err(found.record.not_running()),
     }
 }
 

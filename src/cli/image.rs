@@ -36,11 +36,11 @@ enum ImageCommand {
 pub fn run(dirs: &Dirs, args: ImageArgs) -> Result<u8> {
     match args.command {
         ImageCommand::Ls(args) => images::run(dirs, args),
-        ImageCommand::Pull(args) => on_runtime(pull::run(dirs, args)),
-        ImageCommand::Push(args) => on_runtime(push::run(dirs, args)),
+        ImageCommand::Pull(args) => on_runtime(|| pull::run(dirs, args)),
+        ImageCommand::Push(args) => on_runtime(|| push::run(dirs, args)),
         ImageCommand::Rm(args) => rmi::run(dirs, &args),
         ImageCommand::Tag(args) => tag::run(dirs, &args),
-        ImageCommand::Load(args) => on_runtime(load::run(dirs, args)),
+        ImageCommand::Load(args) => on_runtime(|| load::run(dirs, args)),
         ImageCommand::Save(args) => save::run(dirs, &args),
         ImageCommand::Inspect(args) => image_inspect::inspect(dirs, &args),
         ImageCommand::History(args) => image_inspect::history(dirs, &args),

@@ -4,7 +4,7 @@
 use clap::Args;
 
 use super::stop;
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::monitor;
 use crate::spec::signal;
 use crate::state::{Dirs, Found};
@@ -27,7 +27,7 @@ pub async fn run(dirs: &Dirs, args: KillArgs) -> Result<u8> {
 async fn kill(found: &Found, signal: u32) -> Result<()> {
     let record = &found.record;
     if !found.runs() {
-        return Err(Failure::new(format!("VM {} is not running", record.name)));
+        return Err(record.not_running());
     }
     monitor::order_signal(record, signal).await
 }

@@ -7,7 +7,7 @@ use super::values;
 use crate::error::{Failure, Result};
 use crate::logs::Limits;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct LogArgs {
     /// Whether the output is kept for `mvm logs`
     #[arg(long, value_enum, default_value_t = Driver::Local, value_name = "DRIVER")]
@@ -17,9 +17,10 @@ pub struct LogArgs {
     log_opt: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Driver {
     /// In files of mvm's own
+    #[default]
     #[value(alias = "json-file")]
     Local,
     /// Nowhere

@@ -35,6 +35,7 @@ mod ps;
 mod ps_filter;
 mod pull;
 mod push;
+mod rare;
 mod rename;
 mod restart;
 mod rm;
@@ -63,6 +64,7 @@ mod when;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Write};
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as UsageError;
@@ -112,7 +114,7 @@ struct Global {
 
 type Parsed<T> = std::result::Result<T, clap::Error>;
 type Defaults = Vec<(&'static str, Vec<String>)>;
-type FromMatches = fn(&ArgMatches) -> Parsed<Command>;
+type FromMatches = fn(&mut ArgMatches) -> Parsed<Command>;
 
 macro_rules! commands {
     ($($name:literal => $variant:ident($args:ty),)*) => {
@@ -121,16 +123,24 @@ macro_rules! commands {
             $(#[command(name = $name)] $variant($args),)*
         }
 
-        /// The definition of one command, and what makes it of its flags.
-        fn command(name: &OsStr) -> Option<(clap::Command, FromMatches)> {
+        /// As `command`; `base` changes what the definition is made upon.
+        fn command_upon(
+            name: &OsStr,
+            base: fn(clap::Command) -> clap::Command,
+        ) -> Option<(clap::Command, FromMatches)> {
             $(if name == $name {
                 let from: FromMatches =
-                    |matches| <$args>::from_arg_matches(matches).map(Command::$variant);
-                return Some((<$args>::augment_args(clap::Command::new($name)), from));
+                    |matches| <$args>::from_arg_matches_mut(matches).map(Command::$variant);
+                return Some((<$args>::augment_args(base(clap::Command::new($name))), from));
             })*
             None
         }
     };
+}
+
+/// The definition of one command, and what makes it of its flags.
+fn command(name: &OsStr) -> Option<(clap::Command, FromMatches)> {
+    command_upon(name, |base| base)
 }
 
 commands! {
@@ -188,15 +198,28 @@ impl Cli {
     /// comes first: to define them all takes longer than what a start does else.
     /// `defaults` are of flags, for the commands that have such.
     fn of(words: &[OsString], defaults: Defaults) -> Parsed<Self> {
-        let Some((command, from)) = words.get(1).and_then(|word| command(word)) else {
-            return Self::of_all(words, defaults);
-        };
-        let mut program = with_globals().subcommand(config::apply(command, defaults));
+        let name = words.get(1).map(OsString::as_os_str).unwrap_or_default();
+        if defaults.is_empty()
+            && CONFIGURED.iter().any(|configured| name == *configured)
+            && let Some((command, from)) = command_upon(name, rare::leave_out)
+            && let Ok(cli) = Self::of_one(words, command, from)
+        {
+            return Ok(cli);
+        }
+        match command(name) {
+            Some((command, from)) => Self::of_one(words, config::apply(command, defaults), from),
+            None => Self::of_all(words, defaults),
+        }
+    }
+
+    fn of_one(words: &[OsString], command: clap::Command, from: FromMatches) -> Parsed<Self> {
+        let mut program = with_globals().subcommand(command);
         let parse = |program: &mut clap::Command| {
-            let matches = program.try_get_matches_from_mut(words)?;
-            let global = Global::from_arg_matches(&matches)?;
-            let of_command = matches.subcommand().map(|(_, matches)| matches);
-            Ok(Self { global, command: from(of_command.unwrap_or(&matches))? })
+            let mut matches = program.try_get_matches_from_mut(words)?;
+            let global = Global::from_arg_matches_mut(&mut matches)?;
+            let mut of_command = matches.remove_subcommand().map(|(_, of_command)| of_command);
+            let command = from(of_command.as_mut().unwrap_or(&mut matches))?;
+            Ok(Self { global, command })
         };
         parse(&mut program).map_err(|error: clap::Error| error.format(&mut program))
     }
@@ -273,39 +296,39 @@ fn dispatch(command: Command) -> Result<u8> {
     // What is not about a workload fails as Docker's client does, with 1.
     let plain = |outcome: Result<u8>| outcome.map_err(|failure| failure.status(1));
     match command {
-        Command::Run(args) => on_runtime(run::run(&dirs, *args)),
-        Command::Create(args) => plain(on_runtime(create::run(&dirs, *args))),
-        Command::Start(args) => plain(on_runtime(start::run(&dirs, args))),
-        Command::Restart(args) => plain(on_runtime(restart::run(&dirs, args))),
-        Command::Exec(args) => on_runtime(exec::run(&dirs, args)),
-        Command::Ssh(args) => on_runtime(ssh::run(&dirs, args)),
+        Command::Run(args) => on_runtime(|| run::run(&dirs, *args)),
+        Command::Create(args) => plain(on_runtime(|| create::run(&dirs, *args))),
+        Command::Start(args) => plain(on_runtime(|| start::run(&dirs, args))),
+        Command::Restart(args) => plain(on_runtime(|| restart::run(&dirs, args))),
+        Command::Exec(args) => on_runtime(|| exec::run(&dirs, args)),
+        Command::Ssh(args) => on_runtime(|| ssh::run(&dirs, args)),
         Command::SshConfig(args) => plain(ssh_config::run(&dirs, &args)),
-        Command::Cp(args) => plain(on_runtime(cp::run(&dirs, args))),
-        Command::Pull(args) => plain(on_runtime(pull::run(&dirs, args))),
-        Command::Push(args) => plain(on_runtime(push::run(&dirs, args))),
+        Command::Cp(args) => plain(on_runtime(|| cp::run(&dirs, args))),
+        Command::Pull(args) => plain(on_runtime(|| pull::run(&dirs, args))),
+        Command::Push(args) => plain(on_runtime(|| push::run(&dirs, args))),
         Command::Images(args) => plain(images::run(&dirs, args)),
         Command::Rmi(args) => plain(rmi::run(&dirs, &args)),
         Command::Tag(args) => plain(tag::run(&dirs, &args)),
         Command::Image(args) => plain(image::run(&dirs, args)),
         Command::System(args) => plain(system::run(&dirs, &args)),
-        Command::Load(args) => plain(on_runtime(load::run(&dirs, args))),
+        Command::Load(args) => plain(on_runtime(|| load::run(&dirs, args))),
         Command::Save(args) => plain(save::run(&dirs, &args)),
-        Command::Login(args) => plain(on_runtime(login::run(&dirs, args))),
-        Command::Logout(args) => plain(on_runtime(logout::run(&dirs, args))),
+        Command::Login(args) => plain(on_runtime(|| login::run(&dirs, args))),
+        Command::Logout(args) => plain(on_runtime(|| logout::run(&dirs, args))),
         Command::Ps(args) => plain(ps::run(&dirs, args)),
-        Command::Logs(args) => plain(on_runtime(logs::run(&dirs, args))),
-        Command::Console(args) => plain(on_runtime(console::run(&dirs, args))),
-        Command::Top(args) => plain(on_runtime(top::run(&dirs, args))),
-        Command::Stats(args) => plain(on_runtime(stats::run(&dirs, args))),
-        Command::Stream(args) => plain(on_runtime(stream::run(&dirs, args))),
+        Command::Logs(args) => plain(on_runtime(|| logs::run(&dirs, args))),
+        Command::Console(args) => plain(on_runtime(|| console::run(&dirs, args))),
+        Command::Top(args) => plain(on_runtime(|| top::run(&dirs, args))),
+        Command::Stats(args) => plain(on_runtime(|| stats::run(&dirs, args))),
+        Command::Stream(args) => plain(on_runtime(|| stream::run(&dirs, args))),
         Command::Rename(args) => plain(rename::run(&dirs, &args)),
-        Command::Attach(args) => plain(on_runtime(attach::run(&dirs, args))),
-        Command::Kill(args) => plain(on_runtime(kill::run(&dirs, args))),
-        Command::Wait(args) => plain(on_runtime(wait::run(&dirs, args))),
+        Command::Attach(args) => plain(on_runtime(|| attach::run(&dirs, args))),
+        Command::Kill(args) => plain(on_runtime(|| kill::run(&dirs, args))),
+        Command::Wait(args) => plain(on_runtime(|| wait::run(&dirs, args))),
         Command::Inspect(args) => plain(inspect::run(&dirs, &args)),
         Command::History(args) => plain(image_inspect::history(&dirs, &args)),
-        Command::Stop(args) => plain(on_runtime(stop::run(&dirs, args))),
-        Command::Rm(args) => plain(on_runtime(rm::run(&dirs, args))),
+        Command::Stop(args) => plain(on_runtime(|| stop::run(&dirs, args))),
+        Command::Rm(args) => plain(on_runtime(|| rm::run(&dirs, args))),
         Command::Doctor(args) => plain(doctor::run(&dirs, &args)),
         Command::Config(args) => plain(config::run(&dirs, &args)),
         Command::Completion(args) => plain(completion::run(&args)),
@@ -316,12 +339,16 @@ fn dispatch(command: Command) -> Result<u8> {
 
 /// Runs to completion on this thread. What still blocks on another (a read of
 /// stdin that nobody will answer) is left behind.
-fn on_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+///
+/// Not part of its caller, which would have room for the work of all commands;
+/// made here, the work is never moved.
+#[inline(never)]
+fn on_runtime<T, F: Future<Output = Result<T>>>(work: impl FnOnce() -> F) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::cannot("start", e))?;
-    let outcome = runtime.block_on(work);
+    let outcome = runtime.block_on(pin!(work()));
     runtime.shutdown_background();
     outcome
 }

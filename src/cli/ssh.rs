@@ -95,10 +95,7 @@ async fn running(dirs: &Dirs, vm: &str) -> Result<Found> {
                 return Err(Failure::new(format!("VM {name} is {phase} still"))
                     .hint(format!("mvm logs {name}")));
             }
-            _ => {
-                return Err(Failure::new(format!("VM {name} is not running"))
-                    .hint(format!("mvm start {name}")));
-            }
+            _ => return Err(found.record.not_running()),
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

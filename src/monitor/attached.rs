@@ -45,6 +45,9 @@ pub struct Attached {
     pub(super) terminal: bool,
     /// It runs: this command comes later than its start.
     pub(super) running: bool,
+    /// What to say if its process did not start before the VM had ended: of one
+    /// beside the workload.
+    pub(super) late: Option<Failure>,
     /// Where the monitor complains, if that outlives it.
     pub(super) log: Option<PathBuf>,
 }
@@ -81,7 +84,8 @@ impl Attached {
         });
         while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
             match (kind, wire::parse(&payload)) {
-                (Kind::Event, Ok(Event::Started | Event::Exited { .. })) => return Ok(()),
+                (Kind::Event, Ok(Event::Started)) => return Ok(()),
+                (Kind::Event, Ok(Event::Exited { .. })) => return self.late.map_or(Ok(()), Err),
                 (Kind::Event, Ok(Event::Failed(failure))) => return Err(failure),
                 (Kind::Event, Ok(event)) => on_event(&event),
                 _ => {}
@@ -110,6 +114,7 @@ impl Attached {
             credit: Arc::new(Semaphore::new(STDIN_WINDOW)),
             leaving,
             raw: None,
+            has_started: false,
         };
         side.begin();
         if self.running {
@@ -134,8 +139,12 @@ impl Attached {
             return Ok(leave.end());
         }
         output.end().await;
+        let has_started = side.has_started;
         drop(side);
         let Ok(Some(end)) = ended else { return Err(monitor_died(self.log)) };
+        if let (Event::Exited { .. }, false, Some(late)) = (&end, has_started, self.late) {
+            return Err(late);
+        }
         on_event(&end);
         match end {
             Event::Exited { code, .. } => Ok(End::Exited(code)),
@@ -159,6 +168,8 @@ struct Side {
     leaving: mpsc::Sender<Leave>,
     /// While it lives, the terminal is raw.
     raw: Option<Raw>,
+    /// Its process has, as far as this command heard.
+    has_started: bool,
 }
 
 impl Side {
@@ -226,6 +237,7 @@ impl Side {
                     Ok(end @ (Event::Exited { .. } | Event::Failed(_))) => return Ok(Some(end)),
                     Ok(event) => {
                         if event == Event::Started {
+                            self.has_started = true;
                             self.workload_runs()?;
                         }
                         on_event(&event);

@@ -48,7 +48,7 @@ pub async fn spawn(
     written.map_err(failed)?;
     let log = (!claim.record.auto_remove).then_some(log);
     let terminal = launch.process.terminal.is_some();
-    Ok(Attached { connection, attachment, terminal, running: false, log })
+    Ok(Attached { connection, attachment, terminal, running: false, late: None, log })
 }
 
 /// A monitor that is to hold this lock and complain in this log, and not to have
@@ -81,7 +81,7 @@ pub async fn attach(record: &Record, mut attachment: Attachment) -> Result<Attac
         attachment.sig_proxy &= !terminal;
         let log = record.dirs.vm(&record.id).join(LOG);
         let log = (!record.auto_remove).then_some(log);
-        return Ok(Attached { connection, attachment, terminal, running: true, log });
+        return Ok(Attached { connection, attachment, terminal, running: true, late: None, log });
     }
     Err(Failure::new(format!("VM {} has ended", record.name)))
 }
@@ -96,7 +96,8 @@ pub async fn exec(
     let connection = give(record, &Order::Exec(request)).await?;
     let log = record.dirs.vm(&record.id).join(LOG);
     let log = (!record.auto_remove).then_some(log);
-    Ok(Attached { connection, attachment, terminal, running: false, log })
+    let late = Some(record.not_running());
+    Ok(Attached { connection, attachment, terminal, running: false, late, log })
 }
 
 /// Ends a running VM: with a signal, and after `grace` with SIGKILL; as it was
@@ -164,7 +165,10 @@ pub(super) async fn reach(record: &Record) -> Result<Connection> {
             Err(error) => error,
         };
         let is_alive = VmStore::new(&record.dirs).is_alive(&record.id);
-        if !is_alive || begun.elapsed() > PATIENCE {
+        if !is_alive {
+            return Err(record.not_running());
+        }
+        if begun.elapsed() > PATIENCE {
             return Err(unreached(record, &error));
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

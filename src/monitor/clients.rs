@@ -153,17 +153,20 @@ impl Clients {
         join_all(senders.iter().map(|sender| sender.send(outgoing.clone()))).await;
     }
 
-    /// The last events, for all but the commands of other processes than the
-    /// workload, which was killed with it; returns when every command has been sent what
-    /// was queued, or has gone. One that does not read keeps none of the others
-    /// from hearing of the end.
+    /// The last events. The commands of other processes than the workload hear only
+    /// of a VM that failed; else theirs was killed with it. Returns when every
+    /// command has been sent what was queued, or has gone. One that does not read
+    /// keeps none of the others from hearing of the end.
     pub async fn finish(&self, last: &[Event]) {
         let entries = {
             let mut state = self.lock();
             state.end = last.last().cloned();
             std::mem::take(&mut state.entries)
         };
-        let gone = Event::Exited { code: KILLED, oom_killed: false };
+        let gone = match last.last() {
+            Some(failed @ Event::Failed(_)) => failed.clone(),
+            _ => Event::Exited { code: KILLED, oom_killed: false },
+        };
         let finishing = entries.into_iter().map(async |entry| {
             let other = entry.process.as_deref().is_some_and(|process| process != MAIN_PROCESS);
             let last = if other { std::slice::from_ref(&gone) } else { last };

@@ -5,20 +5,19 @@
 
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, SshKeys, capabilities, started};
+use mvm_proto::{Exit, MessageField, NoNewPrivileges, Process, SshKeys, capabilities};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
-use tokio::task::JoinHandle;
 
+use super::answers::{check, code};
 use super::clients::{Client, Clients};
-use super::life::{code, not_started};
 use super::session::{Input, Session};
 use super::streams::{Moving, Streams};
 use super::wire::{Event, Order, Streams as Wanted};
-use crate::agent::{Agent, AgentError};
+use crate::agent::{Agent, AgentError, Ending};
 use crate::error::{Failure, Result};
 use crate::spec::bytes;
 use crate::ssh::Keys;
@@ -69,6 +68,8 @@ pub struct Inside {
     /// The workload as it was started.
     template: Process,
     last: AtomicU32,
+    /// The workload has ended: nothing is started any more.
+    over: AtomicBool,
     /// For as many SSH connections as there may be.
     ssh: Arc<Semaphore>,
     key_place: KeyPlace,
@@ -87,8 +88,18 @@ pub struct KeyPlace {
 impl Inside {
     pub fn new(agent: Agent, template: Process, key_place: KeyPlace) -> Arc<Self> {
         let ssh = Arc::new(Semaphore::new(MAX_SSH));
-        let (last, keys) = (AtomicU32::new(0), OnceLock::new());
-        Arc::new(Self { agent, template, last, ssh, key_place, keys })
+        let (last, over) = (AtomicU32::new(0), AtomicBool::new(false));
+        let keys = OnceLock::new();
+        Arc::new(Self { agent, template, last, over, ssh, key_place, keys })
+    }
+
+    /// The workload has ended.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    pub fn close(&self) {
+        self.over.store(true, Ordering::Relaxed);
     }
 
     fn ssh_keys(&self) -> Result<SshKeys> {
@@ -138,9 +149,6 @@ pub fn begin(
     Begun { session, orders: ordering }
 }
 
-/// Waits in the guest for a process's end.
-type Ending = JoinHandle<std::result::Result<Exit, AgentError>>;
-
 struct Exec {
     inside: Arc<Inside>,
     session: Arc<Session>,
@@ -160,18 +168,20 @@ impl Exec {
         let admitted = self.admit(&request);
         let ended = match admitted {
             Ok(_) => self.start(request, input).await,
-            Err(_) => Err(too_many()),
+            Err(_) => Err(Some(too_many())),
         };
         let ended = match ended {
             Ok((moving, ending)) => {
                 self.clients.tell(&self.client, Event::Started).await;
                 self.wait(moving, ending, orders, stays).await
             }
-            Err(failure) => Err(failure),
+            Err(lost) => Err(lost),
         };
         let event = match ended {
             Ok(exit) => Event::Exited { code: code(&exit), oom_killed: exit.oom_killed },
-            Err(failure) => Event::Failed(failure),
+            Err(Some(failure)) => Event::Failed(failure),
+            // The end of the VM is on its way to all.
+            Err(None) => return,
         };
         self.clients.tell(&self.client, event).await;
     }
@@ -188,33 +198,19 @@ impl Exec {
         &self,
         request: ExecRequest,
         input: mpsc::UnboundedReceiver<Input>,
-    ) -> Result<(Moving, Ending)> {
+    ) -> Asked<(Moving, Ending)> {
         let agent = &self.inside.agent;
-        let terminal = self.session.terminal;
-        let opening = Streams::open(agent, self.first_stream, request.streams, terminal);
-        let streams = opening.await.map_err(lost)?;
         let keys = match request.is_ssh_server() {
             true => Some(self.inside.ssh_keys()?),
             false => None,
         };
         let mut process = self.process(request);
         process.ssh = MessageField::from_option(keys);
-        let mut moving =
-            streams.start(&mut process, Some(input), None, &self.session, &self.clients);
-        let starting = agent.start(&process);
-        // Asked right behind it, when this waits: the guest is woken once for both.
-        let (asking, id) = (agent.clone(), process.id.clone());
-        let ending = tokio::spawn(async move { asking.wait(&id).await });
-        let started = starting.await.map_err(lost).and_then(|started| match started.result {
-            Some(started::Result::Pid(_)) => Ok(()),
-            Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
-            _ => Err(Failure::new("the guest did not say whether the command started")),
-        });
-        if let Err(failure) = started {
-            ending.abort();
-            return Err(failure);
-        }
-        if terminal {
+        let streams = Streams::open(agent, &process).await.map_err(lost)?;
+        let mut moving = streams.start(Some(input), None, &self.session, &self.clients);
+        let ending = Ending::of(agent, &process.id);
+        check(agent.start(&process).await.map_err(lost)?)?;
+        if self.session.terminal {
             moving.sizes_go_to(agent, &self.session);
         }
         Ok((moving, ending))
@@ -244,7 +240,7 @@ impl Exec {
         process.terminal = MessageField::from_option(request.terminal.map(Into::into));
         // The limit of the workload's branch holds for all that runs there.
         process.cpu_milli = 0;
-        (process.stdin, process.stdout, process.stderr) = (0, 0, 0);
+        Streams::name(&mut process, self.first_stream, request.streams);
         process
     }
 
@@ -255,16 +251,8 @@ impl Exec {
         ending: Ending,
         mut orders: mpsc::Receiver<Order>,
         mut stays: bool,
-    ) -> Result<Exit> {
-        let mut ending = pin!(async {
-            match ending.await {
-                // The question came before the start, after all.
-                Ok(Err(AgentError::Refused(_))) | Err(_) => {
-                    self.inside.agent.wait(&self.session.process).await
-                }
-                Ok(ended) => ended,
-            }
-        });
+    ) -> Asked<Exit> {
+        let mut ending = pin!(ending.exit());
         let mut listening = true;
         let exit = loop {
             tokio::select! {
@@ -309,11 +297,17 @@ fn too_many() -> Failure {
         .hint("end some; ssh's ControlMaster has many sessions in one connection")
 }
 
-pub fn lost(error: AgentError) -> Failure {
-    let full = matches!(error, AgentError::Full);
+/// What the guest was asked for. An error without a failure is the end of the
+/// VM, which says for itself how it was.
+pub type Asked<T> = std::result::Result<T, Option<Failure>>;
+
+pub fn lost(error: AgentError) -> Option<Failure> {
     let failure = Failure::new(format!("the VM could not be asked: {error}"));
-    match full {
-        true => failure.status(1).hint("wait until some of its commands have ended"),
-        false => failure,
+    match error {
+        AgentError::Closed => None,
+        AgentError::Full => {
+            Some(failure.status(1).hint("wait until some of its commands have ended"))
+        }
+        _ => Some(failure),
     }
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use tokio::io::{
-    AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, SimplexStream, WriteHalf,
-    duplex, simplex,
+    AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, SimplexStream,
+    WriteHalf, duplex, simplex,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -78,16 +78,17 @@ impl ExecRequest {
 
 /// Starts a helper in a VM that runs. That it could not start is told by `end`.
 pub async fn helper(record: &Record, request: ExecRequest) -> Result<Helper> {
-    Ok(talk(give(record, &Order::Exec(request)).await?))
+    Ok(talk(give(record, &Order::Exec(request)).await?, record.not_running()))
 }
 
 /// Joins this command with a program in a VM that runs, whose stream it is
 /// talked with as with a helper.
 pub async fn stream(record: &Record, request: StreamRequest) -> Result<Helper> {
-    Ok(talk(give(record, &Order::Stream(request)).await?))
+    Ok(talk(give(record, &Order::Stream(request)).await?, record.not_running()))
 }
 
-fn talk(connection: Connection) -> Helper {
+/// `late`: what to say if the VM ends before there is anyone to talk with.
+fn talk(connection: Connection, late: Failure) -> Helper {
     let (reader, writer) = tokio::io::split(connection);
     let (frames, queue) = mpsc::channel(8);
     let (input, stdin) = simplex(WAITING);
@@ -98,7 +99,7 @@ fn talk(connection: Connection) -> Helper {
     moving.spawn(send_frames(writer, queue));
     moving.spawn(pass(input, frames, Arc::clone(&credit)));
     moving.spawn(async move {
-        let _ = ending.send(receive(reader, output, &credit).await);
+        let _ = ending.send(receive(reader, output, &credit, late).await);
     });
     Helper { stdin, stdout, ended, moving }
 }
@@ -159,13 +160,15 @@ async fn pass(mut input: ReadHalf<SimplexStream>, frames: Frames, credit: Arc<Se
 }
 
 async fn receive(
-    reader: ReadHalf<Connection>,
+    reader: impl AsyncRead + Unpin,
     output: DuplexStream,
     credit: &Semaphore,
+    late: Failure,
 ) -> Result<HelperEnd> {
     let mut reader = BufReader::with_capacity(CHUNK, reader);
     let mut output = Some(output);
     let mut words = Vec::new();
+    let mut has_started = false;
     while let Ok(Some((kind, payload))) = wire::read(&mut reader).await {
         match kind {
             Kind::Stdout => {
@@ -182,6 +185,8 @@ async fn receive(
             Kind::Event => match wire::parse(&payload) {
                 Ok(Event::StdinCredit(bytes)) => credit.add_permits(bytes.min(STDIN_WINDOW)),
                 Ok(Event::OutputEnded) => output = None,
+                Ok(Event::Started) => has_started = true,
+                Ok(Event::Exited { .. }) if !has_started => return Err(late),
                 Ok(Event::Exited { code, .. }) => {
                     let words = String::from_utf8_lossy(&words).trim_end().to_owned();
                     return Ok(HelperEnd { code, words });
@@ -194,4 +199,33 @@ async fn receive(
         }
     }
     Err(gone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a helper's end is to a command that hears this.
+    async fn end_of(events: &[Event]) -> Result<HelperEnd> {
+        let mut bytes = Vec::new();
+        for event in events {
+            wire::write_json(&mut bytes, Kind::Event, event).await.unwrap();
+        }
+        let (output, _stdout) = duplex(1);
+        let late = Failure::new("VM box is not running").status(1);
+        receive(&bytes[..], output, &Semaphore::new(0), late).await
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_vm_is_none_of_a_helper_that_did_not_start() {
+        let exited = Event::Exited { code: 0, oom_killed: false };
+        let late = end_of(std::slice::from_ref(&exited)).await.unwrap_err();
+        assert_eq!((late.message.as_str(), late.status), ("VM box is not running", 1));
+        let end = end_of(&[Event::Started, exited]).await.unwrap();
+        assert_eq!(end, HelperEnd { code: 0, words: String::new() });
+        let failure = Failure::new("why").status(7);
+        let failed = end_of(&[Event::Started, Event::Failed(failure.clone())]).await;
+        assert_eq!(failed.unwrap_err(), failure);
+        assert_eq!(end_of(&[Event::Started]).await.unwrap_err(), gone());
+    }
 }

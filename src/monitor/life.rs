@@ -1,44 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 //! One VM from power-on to its record: boot, configure, run, drain, end.
 
+mod conclusion;
+mod running;
+
 use std::fs::File;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use mvm_proto::{Exit, MAIN_PROCESS, StartFailureKind, started};
+use mvm_proto::{Exit, MAIN_PROCESS, MessageField, Process, Started};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
+use super::answers::{check, explain_boot, explain_crash, lost};
 use super::clients::Clients;
 use super::door::Door;
 use super::exec::{Inside, KeyPlace};
 use super::session::{Input, Session};
 use super::streams::{MAIN, Moving, Streams};
-use super::wire::{Cost, Event, Order, SIGKILL, Streams as Wanted};
-use super::{Launch, explain, visit};
-use crate::agent::{Agent, AgentError};
-use crate::error::{CANNOT_INVOKE, Failure, NOT_FOUND, Result};
-use crate::hypervisor::{Disk, DiskFormat, VmConfig, VmEnd, VmHandle};
+use super::wire::{Cost, Event, Order, Streams as Wanted};
+use super::{Launch, visit};
+use crate::agent::{Agent, AgentError, Ending};
+use crate::error::{Failure, Result};
+use crate::hypervisor::{VmConfig, VmEnd, VmHandle};
 use crate::logs::{Grown, Writer};
 #[cfg(unix)]
 use crate::net::passt;
-use crate::state::{Claim, ExitRecord, Phase, make_private_dir, now_ms};
-use crate::sys;
+use crate::state::{Claim, Phase, make_private_dir, now_ms};
 use crate::terminal::Size;
-
-const SIGINT: u32 = 2;
-const SIGTERM: u32 = 15;
-
-/// How long a guest may take to sync and reset once its workload has ended.
-const SHUTDOWN: Duration = Duration::from_secs(30);
-/// How long the VMM's end may follow the end of its channel.
-const END: Duration = Duration::from_secs(5);
-/// How long commands that follow the log may take to open what will vanish.
-const LAST_LOOK: Duration = Duration::from_secs(1);
+use running::gives_up;
 
 pub struct Monitor {
     launch: Launch,
@@ -63,6 +56,16 @@ pub struct Monitor {
     cost: Cost,
     /// What commands are told at the end.
     last: Vec<Event>,
+}
+
+/// A VM that is configured, on its way to its workload.
+struct Up {
+    agent: Agent,
+    streams: Streams,
+    process: Process,
+    /// How the workload's start went, if that was part of it, how long it took,
+    /// and its end.
+    start: Option<(Started, Duration, Ending)>,
 }
 
 impl Monitor {
@@ -129,7 +132,7 @@ impl Monitor {
         let mut vm =
             starting.map_err(|e| Failure::cannot("start the VM", &e).maybe_hint(e.hint()))?;
         let outcome = match self.boot(&mut *vm, started).await {
-            Ok((agent, streams)) => self.workload(&mut *vm, &agent, streams).await,
+            Ok(up) => self.workload(&mut *vm, up).await,
             Err(failure) => Err(failure),
         };
         self.last.extend(vm.trouble().map(|trouble| Event::Warning(trouble.into())));
@@ -164,23 +167,29 @@ impl Monitor {
         Ok(self.launch.vm.clone())
     }
 
-    async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<(Agent, Streams)> {
+    /// From power-on to the workload's start, but for files to be put in its way.
+    async fn boot(&mut self, vm: &mut dyn VmHandle, started: Instant) -> Result<Up> {
         let channel = vm.channel().ok_or_else(|| Failure::new("the VM has no channel"))?;
         let window = Duration::from_millis(self.launch.boot_window_ms);
         let accepting = Agent::accept(channel, self.launch.vm.nonce(), window);
         let agent = self.during(vm, accepting, explain_boot).await?;
-        self.phase("boot", started);
+        self.phase("boot", started.elapsed());
         let configuring = Instant::now();
         self.launch.init.wall_clock_ns =
             i64::try_from(now_ms()).unwrap_or_default().saturating_mul(1_000_000);
         let mut init = std::mem::take(&mut self.launch.init);
-        let wanted = Wanted { stdin: self.launch.stdin, ..Wanted::ALL };
+        let mut process = self.launch.process.clone();
+        process.id = MAIN_PROCESS.into();
+        Streams::name(&mut process, MAIN, Wanted { stdin: self.launch.stdin, ..Wanted::ALL });
         // The guest looks up only once for what comes together.
-        let opening = Streams::open(&agent, MAIN, wanted, self.session.terminal);
+        let opening = Streams::open(&agent, &process);
+        let at_once = self.launch.inject.is_none();
+        init.workload = MessageField::from_option(at_once.then(|| process.clone()));
         let both = async { tokio::try_join!(opening, agent.configure(&init)) };
+        let ending = at_once.then(|| Ending::of(&agent, MAIN_PROCESS));
         let done = self.during(vm, both, explain_boot).await;
         Launch::wipe_secrets(&mut init);
-        let (streams, configured) = done?;
+        let (streams, mut configured) = done?;
         tracing::debug!(
             kernel = configured.kernel_release,
             init_ms = configured.init_started_ms,
@@ -189,27 +198,46 @@ impl Monitor {
         );
         self.cost.init_ms = configured.init_started_ms;
         self.cost.configured_ms = configured.configured_ms;
-        self.phase("configure", configuring);
-        Ok((agent, streams))
+        let started = configured.workload.take().unwrap_or_default();
+        let took = configuring.elapsed();
+        let start = started.started_ms.saturating_sub(configured.configured_ms);
+        let start = Duration::from_millis(start).min(took);
+        self.phase("configure", took - start);
+        let start = ending.map(|ending| (started, start, ending));
+        Ok(Up { agent, streams, process, start })
     }
 
-    async fn workload(
-        &mut self,
-        vm: &mut dyn VmHandle,
-        agent: &Agent,
-        streams: Streams,
-    ) -> Result<Exit> {
+    async fn workload(&mut self, vm: &mut dyn VmHandle, up: Up) -> Result<Exit> {
+        let Up { agent, streams, process, start } = up;
+        let agent = &agent;
         if let Some(tar) = self.launch.inject.take() {
             let injecting = async { Ok(visit::inject(agent, &tar).await) };
             self.during(vm, injecting, explain_crash).await??;
         }
         let starting = Instant::now();
-        let template = self.launch.process.clone();
+        let mut moving = self.move_streams(streams);
+        let (started, took, ending) = match start {
+            Some(start) => start,
+            None => {
+                let ending = Ending::of(agent, MAIN_PROCESS);
+                let starting = agent.start(&process);
+                let started = self.during(vm, starting, explain_crash).await?;
+                (started, Duration::ZERO, ending)
+            }
+        };
+        self.cost.exec_ms = started.started_ms;
+        check(started)?;
+        if self.session.terminal {
+            moving.sizes_go_to(agent, &self.session);
+        }
+        if let Some(size) = self.size.take() {
+            moving.resize(size);
+        }
+        let template = std::mem::take(&mut self.launch.process);
         let keys = KeyPlace {
             directory: self.claim.directory().to_owned(),
             more: std::mem::take(&mut self.launch.ssh_keys),
         };
-        let moving = self.start(vm, agent, streams).await?;
         // Empty until now: a VM has one workload.
         let _ = self.inside.set(Inside::new(agent.clone(), template, keys));
         self.claim.record.phase = Phase::Running;
@@ -217,137 +245,27 @@ impl Monitor {
         self.claim.record.started_ms = Some(now_ms());
         self.claim.record.exit = None;
         self.claim.save()?;
-        self.phase("exec", starting);
+        self.phase("exec", took + starting.elapsed());
         self.clients.event(Event::Started).await;
         let running = Instant::now();
-        let exit = self.wait(vm, agent, &moving).await?;
-        self.phase("command", running);
+        let ended = self.wait(vm, agent, ending, &moving).await;
+        if let Some(inside) = self.inside.get() {
+            inside.close();
+        }
+        let exit = ended?;
+        self.phase("command", running.elapsed());
         let ending = Instant::now();
         self.drain(vm, moving).await;
         self.shut_down(vm, agent).await;
-        self.phase("end", ending);
+        self.phase("end", ending.elapsed());
         Ok(exit)
     }
 
-    /// Starts the process, and what moves its streams.
-    async fn start(
-        &mut self,
-        vm: &mut dyn VmHandle,
-        agent: &Agent,
-        streams: Streams,
-    ) -> Result<Moving> {
-        let mut process = std::mem::take(&mut self.launch.process);
-        process.id = MAIN_PROCESS.into();
+    fn move_streams(&mut self, streams: Streams) -> Moving {
         let directory = self.claim.directory().to_owned();
         let writer = |limits| Writer::new(directory, limits, self.logged.clone());
         let log = self.launch.log.map(writer);
-        let input = self.input.take();
-        let mut moving = streams.start(&mut process, input, log, &self.session, &self.clients);
-        let started = self.during(vm, agent.start(&process), explain_crash).await?;
-        self.cost.exec_ms = started.started_ms;
-        match started.result {
-            Some(started::Result::Pid(_)) => {
-                if self.session.terminal {
-                    moving.sizes_go_to(agent, &self.session);
-                }
-                if let Some(size) = self.size.take() {
-                    moving.resize(size);
-                }
-                Ok(moving)
-            }
-            Some(started::Result::Failure(failure)) => Err(not_started(&failure)),
-            _ => Err(Failure::new("the guest did not say whether the command started")),
-        }
-    }
-
-    /// The workload runs: orders are carried out until it ends.
-    async fn wait(
-        &mut self,
-        vm: &mut dyn VmHandle,
-        agent: &Agent,
-        moving: &Moving,
-    ) -> Result<Exit> {
-        let mut ending = pin!(agent.wait(MAIN_PROCESS));
-        let mut deadline: Option<tokio::time::Instant> = None;
-        loop {
-            let overdue = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                exit = &mut ending => return match exit {
-                    Ok(exit) => Ok(exit),
-                    Err(error) => Err(lost(vm, error, explain_crash).await),
-                },
-                end = vm.wait() => return Err(explain_crash(&end, &vm.console().tail())),
-                Some(order) = self.orders.recv() => {
-                    let order = self.in_full(order);
-                    self.stopping |= matches!(order, Order::Stop { .. });
-                    if let Some(due) = due(&order) {
-                        let due = tokio::time::Instant::now() + due;
-                        deadline = Some(deadline.map_or(due, |earlier| earlier.min(due)));
-                    }
-                    carry_out(order, agent, moving);
-                }
-                // The guest does not even do what it is killed for.
-                () = overdue => {
-                    tracing::warn!("the guest does not obey: the VM is ended");
-                    vm.stop(END).await;
-                    return Ok(killed());
-                }
-            }
-        }
-    }
-
-    /// What an order to stop leaves open is what the VM was made with.
-    fn in_full(&self, order: Order) -> Order {
-        let stop = self.launch.stop;
-        match order {
-            Order::Stop { signal, grace_ms } => Order::Stop {
-                signal: signal.or(Some(stop.signal)),
-                grace_ms: grace_ms.or(Some(stop.grace_ms)),
-            },
-            order => order,
-        }
-    }
-
-    /// Waits for the last of the output. A command that reads slowly may take
-    /// its time; an order to end cuts it short.
-    async fn drain(&mut self, vm: &mut dyn VmHandle, moving: Moving) {
-        let mut moving = pin!(moving.drained());
-        if self.stopping {
-            let _ = timeout(END, moving).await;
-            return;
-        }
-        loop {
-            tokio::select! {
-                _ = &mut moving => return,
-                _ = vm.wait() => {
-                    let _ = timeout(END, &mut moving).await;
-                    return;
-                }
-                Some(order) = self.orders.recv() => if gives_up(&order).is_some() {
-                    return;
-                },
-            }
-        }
-    }
-
-    /// A disk that nobody will read again needs no clean end; a volume that
-    /// was written to does.
-    async fn shut_down(&mut self, vm: &mut dyn VmHandle, agent: &Agent) {
-        let writable_share = self.launch.vm.shares.iter().any(|share| !share.read_only);
-        if self.claim.record.auto_remove && !writable_share {
-            return;
-        }
-        tokio::select! {
-            () = agent.shutdown(Duration::ZERO) => {
-                let _ = timeout(SHUTDOWN, vm.wait()).await;
-            }
-            _ = vm.wait() => {}
-        }
+        streams.start(self.input.take(), log, &self.session, &self.clients)
     }
 
     /// Does `work` unless the VM ends or someone gives up meanwhile.
@@ -378,168 +296,8 @@ impl Monitor {
         }
     }
 
-    fn phase(&mut self, name: &str, since: Instant) {
-        let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+    fn phase(&mut self, name: &str, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.cost.phases.push((name.into(), micros));
     }
-
-    /// Writes how it ended, or removes the VM; lets go of it; tells everyone.
-    async fn conclude(mut self, outcome: Result<Exit>) -> Result<()> {
-        let record = &mut self.claim.record;
-        record.phase = Phase::Exited;
-        record.exit = Some(match &outcome {
-            Ok(exit) => ExitRecord {
-                code: code(exit),
-                signal: (exit.signal != 0).then_some(exit.signal),
-                oom_killed: exit.oom_killed,
-                finished_ms: now_ms(),
-                error: None,
-            },
-            Err(failure) => ExitRecord {
-                code: failure.status,
-                signal: None,
-                oom_killed: false,
-                finished_ms: now_ms(),
-                error: Some(failure.message.clone()),
-            },
-        });
-        let _ = std::fs::remove_dir_all(self.launch.dirs.vm_runtime(&self.launch.id));
-        self.logged.send_modify(|logged| logged.ended = true);
-        if self.claim.record.auto_remove {
-            let _ = timeout(LAST_LOOK, self.logged.closed()).await;
-        }
-        let Self { claim, clients, launch, ending, mut cost, mut last, .. } = self;
-        // The lock goes with the claim: who hears of the end can act on it.
-        let written = if claim.record.auto_remove {
-            claim.remove()
-        } else {
-            save_last(claim, &launch.vm.disks)
-        };
-        let event = match outcome {
-            Ok(exit) => Event::Exited { code: code(&exit), oom_killed: exit.oom_killed },
-            Err(failure) => Event::Failed(failure),
-        };
-        if launch.tell_cost {
-            cost.monitor_cpu_micros = sys::cpu_micros();
-            last.push(Event::Cost(cost));
-        }
-        last.push(event);
-        clients.finish(&last).await;
-        if let Some(ending) = ending {
-            let _ = ending.await;
-        }
-        written
-    }
-}
-
-/// Writes the record once more, on a full disk in the place of what the next
-/// start makes anew.
-fn save_last(claim: Claim, disks: &[Disk]) -> Result<()> {
-    claim.save().or_else(|_| {
-        for disk in disks.iter().filter(|disk| disk.format == DiskFormat::Vmdk) {
-            let _ = std::fs::remove_file(&disk.path);
-        }
-        claim.save()
-    })
-}
-
-/// How long after an order to end the workload must have ended.
-fn due(order: &Order) -> Option<Duration> {
-    match order {
-        Order::Stop { grace_ms: Some(u64::MAX) | None, .. } => None,
-        Order::Stop { grace_ms: Some(grace_ms), .. } => {
-            Duration::from_millis(*grace_ms).checked_add(END)
-        }
-        Order::Signal(SIGKILL) => Some(END),
-        _ => None,
-    }
-}
-
-/// The end of a workload that went with its VM.
-fn killed() -> Exit {
-    Exit { code: 128 + SIGKILL, signal: SIGKILL, ..Exit::default() }
-}
-
-/// The guest's word on an exit code, capped to what a process can have.
-pub fn code(exit: &Exit) -> u8 {
-    u8::try_from(exit.code).unwrap_or(u8::MAX)
-}
-
-/// The signal with which an order would end the VM.
-fn gives_up(order: &Order) -> Option<u32> {
-    match order {
-        Order::Signal(signal @ (SIGINT | SIGTERM | SIGKILL)) => Some(*signal),
-        Order::Stop { .. } => Some(SIGKILL),
-        _ => None,
-    }
-}
-
-fn carry_out(order: Order, agent: &Agent, moving: &Moving) {
-    let agent = agent.clone();
-    match order {
-        Order::Signal(signal) => {
-            tokio::spawn(async move {
-                if let Err(error) = agent.signal(MAIN_PROCESS, signal).await {
-                    tracing::warn!("cannot send signal {signal}: {error}");
-                }
-            });
-        }
-        Order::Stop { signal, grace_ms } => {
-            tokio::spawn(async move {
-                let _ = agent.signal(MAIN_PROCESS, signal.unwrap_or(SIGTERM)).await;
-                match grace_ms {
-                    None | Some(u64::MAX) => return,
-                    Some(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-                }
-                let _ = agent.signal(MAIN_PROCESS, SIGKILL).await;
-            });
-        }
-        Order::CloseOutput(stream) => moving.close(stream),
-        Order::Resize(size) => moving.resize(size),
-        // Their connection's own business.
-        Order::Attach(_)
-        | Order::AwaitLog { .. }
-        | Order::Exec(_)
-        | Order::Stream(_)
-        | Order::Leave => {}
-    }
-}
-
-/// A request failed: because the guest said so, or because the VM is going
-/// down, which explains more than a closed channel.
-pub(super) async fn lost(
-    vm: &mut dyn VmHandle,
-    error: AgentError,
-    explain: fn(&VmEnd, &str) -> Failure,
-) -> Failure {
-    match error {
-        AgentError::Refused(message) => Failure::new(message),
-        AgentError::Silent(_) => explain::boot(&error.to_string(), &vm.console().tail()),
-        other => match timeout(END, vm.wait()).await {
-            Ok(end) => explain(&end, &vm.console().tail()),
-            Err(_) => explain::boot(&other.to_string(), &vm.console().tail()),
-        },
-    }
-}
-
-pub(super) fn explain_boot(end: &VmEnd, console: &str) -> Failure {
-    match end {
-        VmEnd::Crashed(what) => explain::boot(what, console),
-        VmEnd::Guest => explain::boot("the guest ended before it reported", console),
-        VmEnd::Stopped => explain::boot("it was stopped", console),
-    }
-}
-
-fn explain_crash(end: &VmEnd, console: &str) -> Failure {
-    explain::crash(end, console)
-}
-
-pub fn not_started(failure: &mvm_proto::StartFailure) -> Failure {
-    let message: String = failure.message.chars().filter(|c| !c.is_control()).take(1000).collect();
-    let status = match failure.kind.enum_value_or_default() {
-        StartFailureKind::NOT_FOUND => NOT_FOUND,
-        StartFailureKind::NOT_EXECUTABLE | StartFailureKind::BAD_CWD => CANNOT_INVOKE,
-        StartFailureKind::INTERNAL | StartFailureKind::BAD_USER => crate::error::MVM_FAILED,
-    };
-    Failure::new(message).status(status)
 }

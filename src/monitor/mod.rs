@@ -3,6 +3,7 @@
 //! the agent, moves the workload's streams, takes orders, and writes how it
 //! all ended. Commands come and go; when the monitor dies, the VM dies.
 
+mod answers;
 mod attached;
 mod client;
 mod clients;
@@ -21,6 +22,7 @@ mod streams;
 mod visit;
 mod wire;
 
+use std::pin::pin;
 use std::process::ExitCode;
 #[cfg(target_os = "linux")]
 use std::sync::{Mutex, PoisonError};
@@ -78,7 +80,7 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime
         .map_err(|e| Failure::cannot("start the monitor", e))
-        .and_then(|runtime| runtime.block_on(serve()));
+        .and_then(|runtime| runtime.block_on(pin!(serve())));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -175,12 +175,16 @@ impl Connection {
 
     /// Where it may have something of its own, once.
     async fn inside(&self) -> Option<Arc<Inside>> {
-        let inside = self.inside.get().filter(|_| !self.owner).map(Arc::clone);
-        if inside.is_none() {
-            let failure = Failure::new("the VM's command does not run yet").status(1);
-            self.clients.tell(&self.client, Event::Failed(failure)).await;
-        }
-        inside
+        let refused = match self.inside.get() {
+            Some(inside) if inside.is_over() => {
+                Failure::new("the VM is stopping: its command has ended")
+                    .hint("mvm wait returns when it has stopped")
+            }
+            Some(inside) if !self.owner => return Some(Arc::clone(inside)),
+            _ => Failure::new("the VM's command does not run yet"),
+        };
+        self.clients.tell(&self.client, Event::Failed(refused.status(1))).await;
+        None
     }
 
     fn own(&mut self, begun: Begun, streams: Streams) {
@@ -192,151 +196,4 @@ impl Connection {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::io::DuplexStream;
-    use tokio::sync::watch;
-
-    use super::super::door::Door;
-    use super::*;
-
-    const ALL: Streams = Streams::ALL;
-    const STDIN: Streams = Streams { stdin: true, stdout: false, stderr: false };
-
-    /// A process whose stdin and orders come out here.
-    struct Process {
-        door: Door,
-        input: mpsc::UnboundedReceiver<Input>,
-        orders: mpsc::Receiver<Order>,
-    }
-
-    impl Process {
-        fn new(terminal: bool, once: bool) -> Self {
-            let (session, input) = Session::new("main", terminal, true, once);
-            let (sender, orders) = mpsc::channel(16);
-            let door = Door {
-                inside: Arc::default(),
-                clients: Arc::default(),
-                session,
-                orders: sender,
-                logged: watch::Sender::default(),
-            };
-            Self { door, input, orders }
-        }
-
-        fn launcher(&self, streams: Streams) -> DuplexStream {
-            let (ours, theirs) = tokio::io::duplex(1 << 20);
-            let (reader, writer) = tokio::io::split(theirs);
-            self.door.admit_launcher(reader, writer, streams);
-            ours
-        }
-
-        /// One that came later, and has heard what it is attached to.
-        async fn attached(&self, streams: Streams) -> DuplexStream {
-            let mut ours = self.stranger();
-            order(&mut ours, Order::Attach(streams)).await;
-            assert!(matches!(event(&mut ours).await, Event::Attached { .. }));
-            tokio::task::yield_now().await;
-            ours
-        }
-
-        fn stranger(&self) -> DuplexStream {
-            let (ours, theirs) = tokio::io::duplex(1 << 20);
-            let (reader, writer) = tokio::io::split(theirs);
-            tokio::spawn(self.door.connection(writer).listen(reader));
-            ours
-        }
-
-        async fn input(&mut self) -> Option<Vec<u8>> {
-            self.input.recv().await.map(|input| input.bytes)
-        }
-
-        async fn prints(&self, bytes: &[u8]) {
-            self.door.clients.output("main", Kind::Stdout, bytes.into()).await;
-        }
-    }
-
-    async fn order(to: &mut DuplexStream, order: Order) {
-        wire::write_json(to, Kind::Order, &order).await.unwrap();
-    }
-
-    async fn says(to: &mut DuplexStream, bytes: &[u8]) {
-        wire::write(to, Kind::Stdin, bytes).await.unwrap();
-    }
-
-    async fn event(from: &mut DuplexStream) -> Event {
-        let (kind, payload) = wire::read(from).await.unwrap().unwrap();
-        assert_eq!(kind, Kind::Event);
-        wire::parse(&payload).unwrap()
-    }
-
-    #[tokio::test]
-    async fn stdin_ends_with_the_first_that_ends_it_if_it_was_made_so() {
-        for (terminal, once, ends) in
-            [(false, true, true), (false, false, false), (true, true, false)]
-        {
-            let mut process = Process::new(terminal, once);
-            let mut first = process.launcher(ALL);
-            says(&mut first, b"one").await;
-            assert_eq!(process.input().await.unwrap(), b"one");
-            drop(first);
-            let mut second = process.attached(ALL).await;
-            says(&mut second, b"two").await;
-            // Behind what was said, the end of it would be seen.
-            let expected = (!ends).then(|| b"two".to_vec());
-            assert_eq!(process.input().await, expected, "{terminal} {once}");
-        }
-    }
-
-    #[tokio::test]
-    async fn only_who_is_attached_says_and_hears_something() {
-        let mut process = Process::new(false, true);
-        let mut stranger = process.stranger();
-        says(&mut stranger, b"from nowhere").await;
-        let mut looking = process.attached(Streams { stdin: false, ..ALL }).await;
-        says(&mut looking, b"only looking").await;
-        says(&mut looking, b"").await;
-        let mut feeding = process.attached(STDIN).await;
-        says(&mut feeding, b"words").await;
-        assert_eq!(process.input().await.unwrap(), b"words");
-        process.prints(b"hello").await;
-        process.door.clients.event(Event::Started).await;
-        let hello = wire::read(&mut looking).await.unwrap().unwrap();
-        assert_eq!(hello, (Kind::Stdout, b"hello".to_vec()));
-        for other in [&mut stranger, &mut feeding] {
-            assert_eq!(event(other).await, Event::Started);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_workload_misses_its_reader_when_the_last_one_goes() {
-        let mut process = Process::new(false, false);
-        let mut launcher = process.launcher(ALL);
-        let mut other = process.attached(ALL).await;
-        order(&mut launcher, Order::CloseOutput(1)).await;
-        order(&mut launcher, Order::CloseOutput(2)).await;
-        order(&mut launcher, Order::Signal(1)).await;
-        assert_eq!(process.orders.recv().await, Some(Order::Signal(1)), "someone reads still");
-        order(&mut other, Order::CloseOutput(1)).await;
-        order(&mut other, Order::Signal(2)).await;
-        assert_eq!(process.orders.recv().await, Some(Order::Signal(2)), "it came later");
-        order(&mut launcher, Order::CloseOutput(1)).await;
-        assert_eq!(process.orders.recv().await, Some(Order::CloseOutput(1)));
-    }
-
-    #[tokio::test]
-    async fn the_end_is_heard_beside_one_that_does_not_read_and_after_it_came() {
-        let process = Process::new(false, false);
-        let (_stuck, theirs) = tokio::io::duplex(1);
-        let (reader, writer) = tokio::io::split(theirs);
-        process.door.admit_launcher(reader, writer, ALL);
-        let mut other = process.attached(STDIN).await;
-        let clients = Arc::clone(&process.door.clients);
-        let end = Event::Exited { code: 7, oom_killed: false };
-        let last = [Event::Started, end.clone()];
-        let finishing = tokio::spawn(async move { clients.finish(&last).await });
-        assert_eq!(event(&mut other).await, Event::Started);
-        assert_eq!(event(&mut other).await, end);
-        assert_eq!(event(&mut process.stranger()).await, end);
-        assert!(!finishing.is_finished());
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::{mpsc, oneshot};
 
 use super::clients::{Client, Clients};
-use super::exec::{Begun, Inside, lost};
+use super::exec::{Asked, Begun, Inside, lost};
 use super::session::{Input, Session};
 use super::streams::move_stdin;
 use super::wire::{CHUNK, Event, Kind, Order, Streams};
@@ -78,7 +78,9 @@ impl Joining {
         };
         let event = match joined {
             Ok(()) => Event::Exited { code: 0, oom_killed: false },
-            Err(failure) => Event::Failed(failure.status(1)),
+            Err(Some(failure)) => Event::Failed(failure.status(1)),
+            // The end of the VM is on its way to all.
+            Err(None) => return,
         };
         self.clients.tell(&self.client, event).await;
     }
@@ -87,7 +89,7 @@ impl Joining {
         &self,
         request: StreamRequest,
         input: mpsc::UnboundedReceiver<Input>,
-    ) -> Result<()> {
+    ) -> Asked<()> {
         let agent = &self.inside.agent;
         let stream = agent.stream(self.stream).await.map_err(lost)?;
         let join = JoinRequest {
@@ -112,7 +114,7 @@ impl Joining {
             end = both => end?,
             () = sending => return Ok(()),
         };
-        explain(end, &request)
+        Ok(explain(end, &request)?)
     }
 
     /// Passes on what comes, to its end. The first byte is the agent's.

@@ -31,38 +31,43 @@ const SIZES: usize = 64;
 
 /// A process's streams, before anything moves in them.
 pub struct Streams {
-    first: u32,
     stdin: Option<Stream>,
     stdout: Option<Stream>,
     stderr: Option<Stream>,
 }
 
 impl Streams {
-    /// Those that are wanted; a terminal has no stderr.
-    pub async fn open(
-        agent: &Agent,
-        first: u32,
-        wanted: Wanted,
-        terminal: bool,
-    ) -> std::result::Result<Self, AgentError> {
-        let open_if = async |wanted: bool, offset: u32| match wanted {
-            true => agent.stream(first.wrapping_add(offset)).await.map(Some),
-            false => Ok(None),
+    /// Names those that are wanted in the request for the process that they are
+    /// for; a terminal has no stderr.
+    pub fn name(process: &mut Process, first: u32, wanted: Wanted) {
+        let terminal = process.terminal.is_some();
+        let number_if = |wanted: bool, offset: u32| match wanted {
+            true => first.wrapping_add(offset),
+            false => 0,
         };
-        let (stdin, stdout, stderr) = tokio::try_join!(
-            open_if(wanted.stdin, 0),
-            // A terminal has to have somewhere to write to.
-            open_if(wanted.stdout || terminal, 1),
-            open_if(wanted.stderr && !terminal, 2)
-        )?;
-        Ok(Self { first, stdin, stdout, stderr })
+        process.stdin = number_if(wanted.stdin, 0);
+        // A terminal has to have somewhere to write to.
+        process.stdout = number_if(wanted.stdout || terminal, 1);
+        process.stderr = number_if(wanted.stderr && !terminal, 2);
     }
 
-    /// Names them in the request for the process that they are for, and moves
-    /// what comes. Memory is bounded: who takes output slowly holds it back.
+    /// Those that the request names.
+    pub async fn open(agent: &Agent, process: &Process) -> std::result::Result<Self, AgentError> {
+        let open_if = async |number: u32| match number {
+            0 => Ok(None),
+            number => agent.stream(number).await.map(Some),
+        };
+        let (stdin, stdout, stderr) = tokio::try_join!(
+            open_if(process.stdin),
+            open_if(process.stdout),
+            open_if(process.stderr)
+        )?;
+        Ok(Self { stdin, stdout, stderr })
+    }
+
+    /// Moves what comes. Memory is bounded: who takes output slowly holds it back.
     pub fn start(
         self,
-        process: &mut Process,
         input: Option<mpsc::UnboundedReceiver<Input>>,
         log: Option<Writer>,
         session: &Arc<Session>,
@@ -71,13 +76,6 @@ impl Streams {
         let (closed, closing) = watch::channel(0);
         let (sizes, queue) = mpsc::channel(SIZES);
         let mut outputs = Vec::new();
-        let id = |stream: &Option<Stream>, offset: u32| match stream {
-            Some(_) => self.first.wrapping_add(offset),
-            None => 0,
-        };
-        process.stdin = id(&self.stdin, 0);
-        process.stdout = id(&self.stdout, 1);
-        process.stderr = id(&self.stderr, 2);
         if let (Some(stream), Some(input)) = (self.stdin, input) {
             tokio::spawn(move_stdin(stream, input));
         }

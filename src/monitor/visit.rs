@@ -6,14 +6,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mvm_proto::{NoNewPrivileges, Process, capabilities, started};
+use mvm_proto::{NoNewPrivileges, Process, capabilities};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, simplex};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::answers::{check, explain_boot, lost};
 use super::helper::{Helper, HelperEnd, MAX_WORDS, WAITING};
-use super::life::{explain_boot, lost, not_started};
+
 use super::{ExecRequest, Launch};
 use crate::agent::{Agent, AgentError};
 use crate::copy;
@@ -138,11 +139,7 @@ pub async fn start(agent: &Agent, request: ExecRequest) -> Result<Helper> {
     let (mut input, stdin) = simplex(WAITING);
     let (stdout, mut output) = duplex(WAITING);
     let (ending, ended) = oneshot::channel();
-    match agent.start(&process).await.map_err(failed)?.result {
-        Some(started::Result::Pid(_)) => {}
-        Some(started::Result::Failure(failure)) => return Err(not_started(&failure)),
-        _ => return Err(Failure::new("the guest did not say whether the helper started")),
-    }
+    check(agent.start(&process).await.map_err(failed)?)?;
     let mut moving = JoinSet::new();
     moving.spawn(async move {
         let _ = tokio::io::copy(&mut input, &mut to).await;

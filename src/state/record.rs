@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Dirs, Durability};
+use crate::error::Failure;
 
 /// Version of the record; a higher one is of a newer mvm and is not touched.
 pub const SCHEMA: u32 = 1;
@@ -94,6 +95,16 @@ impl Record {
     /// What this version knows of it: never to be written again.
     pub(super) fn shown(text: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(text)
+    }
+
+    /// What whoever needs it running is told.
+    pub fn not_running(&self) -> Failure {
+        let failure = Failure::new(format!("VM {} is not running", self.name)).status(1);
+        // One with --rm is gone, or about to be.
+        match self.auto_remove {
+            true => failure,
+            false => failure.hint(format!("mvm start {}", self.name)),
+        }
     }
 
     /// A VM that goes with its end need not outlive the host's.

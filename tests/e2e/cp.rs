@@ -38,6 +38,11 @@ fn said(tree: &Path) -> String {
     [listing, content, attributes].map(|script| sh(tree, script)).concat()
 }
 
+/// As the kernel has an ACL (Linux, posix_acl_xattr.h): `user::rw-`,
+/// `user:1000:r--`, `group::---`, `mask::r--`, `other::---`.
+const ACL: &str =
+    "0x0200000001000600ffffffff02000400e803000004000000ffffffff10000400ffffffff20000000ffffffff";
+
 /// One of everything that root can make.
 fn tree(at: &Path) -> PathBuf {
     let make = "mkdir -p tree/sub/deep tree/empty; echo text >tree/file; echo x >tree/suid
@@ -48,7 +53,12 @@ fn tree(at: &Path) -> PathBuf {
         chown 1000:1001 tree/file; chown -h 7:8 tree/dangling; chmod 4755 tree/suid
         chmod 1777 tree/empty; chmod 500 tree/sub/deep; touch -d @1.5 tree/sub
         setfattr -n user.note -v value tree/file; setcap cap_net_raw+ep tree/sub/big";
+    let rules = format!(
+        "echo secret >tree/acl; chmod 600 tree/acl; setfattr -n system.posix_acl_access -v {ACL} tree/acl
+        mkdir tree/acls; setfattr -n system.posix_acl_default -v {ACL} tree/acls"
+    );
     sh(at, make);
+    sh(at, &rules);
     at.join("tree")
 }
 
@@ -69,6 +79,17 @@ fn files_go_both_ways() {
     assert_eq!(said(&work.join("back")), said(&tree));
     let blocks = fs::metadata(work.join("back/holes")).expect("a file").blocks();
     assert!(blocks < 1000, "{blocks} blocks");
+    let attributes = sh(&tree, "getfattr -d -m - -e hex acl acls");
+    for name in ["access", "default"] {
+        let line = format!("system.posix_acl_{name}={ACL}\n");
+        assert!(attributes.contains(&line), "{attributes}");
+    }
+    // And holds there: for who is named, and no other; for what comes later, too.
+    inside(&home, "echo later >/srv/acls/later").status(0);
+    for file in ["/srv/acl", "/srv/acls/later"] {
+        home.mvm(["exec", "-u", "1000", "box", "cat", file]).run().status(0);
+        home.mvm(["exec", "-u", "1001", "box", "cat", file]).run().status(1).stdout("");
+    }
     // Without -a they are root's there, and ours here, who get no rights from the VM.
     cp(&home, &[&at("tree"), "box:/plain"]).status(0);
     inside(&home, "cd /plain; stat -c '%u:%g %a' file suid; rm -r /plain")

@@ -115,7 +115,26 @@ fn stats(home: &Home) {
     running.wait_for_stdout("% 4 ");
     running.kill();
     running.finish();
+    painted_over(home);
     home.mvm(["stats", "--no-stream", "none"]).run().status(1).one_error("no such VM");
     let wrong = home.mvm(["stats", "--no-stream", "--format", "{{.Nope}}"]).run();
     wrong.status(1).one_error("there is no field .Nope");
+}
+
+/// On a terminal, each look is painted over the last one, from the top: no line is
+/// left of what is gone.
+fn painted_over(home: &Home) {
+    let mut screen = home.mvm(["stats"]).on_terminal(24, 120);
+    screen.shows("\x1b[HVM ID").shows("PIDS\x1b[K\r\n").shows(" box ").shows("--\x1b[K\r\n\x1b[J");
+    screen.shows("\x1b[HVM ID").shows(" box ").shows("%").shows("4\x1b[K\r\n\x1b[J");
+    screen.shows("\x1b[HVM ID");
+    screen.types("\x03");
+    let text = screen.end_text();
+    screen.is_as_before();
+    // Nothing in between but those lines, and no second of one.
+    for look in text.split("\x1b[H").skip(1) {
+        let end = look.split("\x1b[J").nth(1).unwrap_or_default();
+        assert!(end.is_empty() || end.starts_with("^C"), "{text:?}");
+        assert!(look.matches("\r\n").count() <= 2, "{text:?}");
+    }
 }

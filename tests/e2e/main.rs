@@ -18,6 +18,7 @@ mod crash;
 mod disk;
 mod docker;
 mod exec;
+mod exec_states;
 mod exit;
 mod faithful;
 mod guest;

@@ -123,8 +123,16 @@ fn of_vms_that_run_or_boot() {
         race.has_ended();
 
         race.mvm(&["start", "box"]).status(0);
+        let exec = race.home.mvm(["exec", "box", "echo", "ran"]).spawn();
         for end in race.race(&["stop", "-t", "1", "box"], &["stop", "-t", "1", "box"], 30) {
             end.status(0).stdout("box\n");
+        }
+        // It ran, or it was killed with the VM, or it says that it came too late.
+        let exec = exec.finish();
+        match exec.code() {
+            0 => drop(exec.stdout("ran\n").stderr("")),
+            137 => drop(exec.stderr("")),
+            _ => drop(exec.status(1).one_error("VM")),
         }
         race.has_ended();
         race.mvm(&["rm", "box"]).status(0);

@@ -2,9 +2,12 @@
 //! Into a VM over SSH: with mvm's own client, and with Debian's OpenSSH and
 //! rsync.
 
+mod files;
+mod forwards;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -22,10 +25,12 @@ fn bytes(count: u32) -> Vec<u8> {
 }
 
 /// Makes a pair of keys of people; its private one.
-fn key(home: &Home, name: &str, kind: &str) -> PathBuf {
+fn key(home: &Home, name: &str, kind: &[&str]) -> PathBuf {
     let path = home.path().join(name);
     let made = Command::new("ssh-keygen")
-        .args(["-q", "-N", "", "-t", kind, "-f"])
+        .args(["-q", "-N", "", "-t"])
+        .args(kind)
+        .arg("-f")
         .arg(&path)
         .status()
         .expect("ssh-keygen");
@@ -38,20 +43,26 @@ fn key(home: &Home, name: &str, kind: &str) -> PathBuf {
 fn sessions_files_and_forwards() {
     let home = need!(ready());
     let debian = image("debian:12");
-    let (mine, rsa) = (key(&home, "mine", "ed25519"), key(&home, "rsa", "rsa"));
-    home.mvm(["run", "-d", "--name", "box", "-u", "1000:7", "-e", "FROM=run", "--ssh-key"])
-        .args([mine.as_os_str(), "--ssh-key".as_ref(), rsa.with_extension("pub").as_os_str()])
-        .args([&debian, "sleep", "100000"])
-        .run()
-        .status(0);
+    let keys = [&["ed25519"][..], &["rsa"], &["ecdsa"], &["ecdsa", "-b", "521"]];
+    let keys: Vec<PathBuf> = keys.iter().map(|kind| key(&home, &kind.join(""), kind)).collect();
+    let mut run = home.mvm(["run", "-d", "--name", "box", "-u", "1000:7", "-e", "FROM=run"]);
+    // That of a private key stands for the public one beside it.
+    run = run.args(["--ssh-key".as_ref(), keys[0].as_os_str()]);
+    for key in &keys[1..] {
+        run = run.args(["--ssh-key".as_ref(), key.with_extension("pub").as_os_str()]);
+    }
+    run.args([&debian, "sleep", "100000"]).run().status(0);
     own_client(&home);
     at_a_terminal(&home);
     let openssh = OpenSsh::new(&home, "box");
-    clients_of_openssh(&home, &openssh, &[&mine, &rsa]);
-    files(&home, &openssh);
-    rsync(&home, &openssh);
-    the_agent(&home, &openssh);
-    forwards(&openssh);
+    clients_of_openssh(&home, &openssh, &keys);
+    new_keys_all_the_time(&openssh);
+    files::files(&home, &openssh);
+    files::rsync(&home, &openssh);
+    files::git(&home, &openssh);
+    forwards::the_agent(&home, &openssh);
+    forwards::forwards(&openssh);
+    forwards::forwards_back(&openssh);
     slow_and_stuck(&home, &openssh);
     channels_without_end(&home);
     bad_connections(&home);
@@ -116,7 +127,7 @@ fn at_a_terminal(home: &Home) {
     left.ends_with(STATUS_OF_NO_CONNECTION).is_as_before();
 }
 
-fn clients_of_openssh(home: &Home, openssh: &OpenSsh, keys: &[&Path]) {
+fn clients_of_openssh(home: &Home, openssh: &OpenSsh, keys: &[PathBuf]) {
     expect(&openssh.run("ssh", ["box", "echo out; exit 5"]), 5, "out\n");
     expect(&openssh.run("ssh", ["-tt", "box", "tty"]), 0, "/dev/pts/0\r\n");
     let all = bytes(1_000_000);
@@ -138,138 +149,25 @@ fn clients_of_openssh(home: &Home, openssh: &OpenSsh, keys: &[&Path]) {
         assert!(said.contains(why), "{said}");
     };
     let mut strangers: Vec<PathBuf> =
-        (0..20).map(|number| key(home, &format!("stranger{number}"), "ed25519")).collect();
+        (0..20).map(|number| key(home, &format!("stranger{number}"), &["ed25519"])).collect();
     guesses(&strangers[..1], "Permission denied (publickey)");
-    strangers.push(keys[0].to_owned());
+    strangers.push(keys[0].clone());
     guesses(&strangers, "");
     let refused = openssh.run("ssh", ["nobody@box", "true"]);
     expect(&refused, STATUS_OF_NO_CONNECTION, "");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("Permission denied (publickey)"));
 }
 
-fn files(home: &Home, openssh: &OpenSsh) {
-    let tree = home.path().join("tree");
-    fs::create_dir_all(tree.join("sub")).expect("a directory");
-    let all = bytes(2_000_000);
-    fs::write(tree.join("sub/bytes"), &all).expect("a file");
-    let back = home.path().join("back");
-    let (tree, back_text) = (tree.to_str().expect("a name"), back.to_str().expect("a name"));
-    expect(&openssh.run("scp", ["-r", "-p", tree, "root@box:/root/"]), 0, "");
-    expect(&openssh.run("ssh", ["root@box", "wc -c < /root/tree/sub/bytes"]), 0, "2000000\n");
-    expect(&openssh.run("scp", ["root@box:tree/sub/bytes", back_text]), 0, "");
-    assert!(fs::read(&back).expect("the copy") == all);
-    // As a user, with a user's rights.
-    let refused = openssh.run("scp", [back_text, "box:/etc/mine"]);
-    assert!(!refused.status.success());
-    let batch =
-        b"mkdir /tmp/d\nls -l /tmp\nput /etc/hostname /tmp/d/x\nchmod 600 /tmp/d/x\n".to_vec();
-    let session = fed(openssh.command("sftp").args(["-b", "-", "box"]), batch);
-    assert!(session.status.success(), "{}", String::from_utf8_lossy(&session.stderr));
-    let line = "stat -c '%u %a' /tmp/d/x";
-    expect(&openssh.run("ssh", ["box", line]), 0, "1000 600\n");
-}
-
-/// With the host's own rsync at the other end: no image has one.
-fn rsync(home: &Home, openssh: &OpenSsh) {
-    let libraries = Command::new("ldd").arg("/usr/bin/rsync").output().expect("ldd");
-    let text = String::from_utf8_lossy(&libraries.stdout).into_owned();
-    let mut from: Vec<String> =
-        text.split_whitespace().filter(|word| word.starts_with('/')).map(str::to_owned).collect();
-    from.push("/usr/bin/rsync".into());
-    expect(&openssh.run("ssh", ["root@box", "mkdir /opt/rsync"]), 0, "");
-    expect(
-        &openssh.run("scp", from.iter().map(String::as_str).chain(["root@box:/opt/rsync"])),
-        0,
-        "",
-    );
-    let linker = from.iter().find(|name| name.contains("ld-linux")).expect("a linker");
-    let linker = linker.rsplit('/').next().unwrap_or_default();
-    let there = format!("/opt/rsync/{linker} --library-path /opt/rsync /opt/rsync/rsync");
-    let source = home.path().join("tree/");
-    let copy = |target: &str, from: &Path| {
-        let output = Command::new("rsync")
-            .args(["-a", "-e", &openssh.shell(), "--rsync-path", &there])
-            .arg(format!("{}/", from.display()))
-            .arg(target)
-            .output()
-            .expect("rsync, which scripts/setup installs");
-        expect(&output, 0, "");
-    };
-    copy("root@box:/root/synced", &source);
-    fs::write(source.join("more"), "more").expect("a file");
-    copy("root@box:/root/synced", &source);
-    let line = "cd /root/synced && cat more && wc -c < sub/bytes";
-    expect(&openssh.run("ssh", ["root@box", line]), 0, "more2000000\n");
-}
-
-/// Asks an agent for its keys: what ssh-add -l does, which no image has.
-const ASK_AGENT: &str = r#"use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new($ENV{SSH_AUTH_SOCK})
-    or die "no agent\n"; print $s pack("NC", 1, 11); $s->flush; read($s, my $h, 9);
-    my ($l, $k, $n) = unpack("NCN", $h); print "$k $n\n""#;
-
-fn the_agent(home: &Home, openssh: &OpenSsh) {
-    let socket = home.path().join("agent");
-    let mut agent = Command::new("ssh-agent")
-        .args(["-D", "-a"])
-        .arg(&socket)
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("ssh-agent");
-    while !socket.exists() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let added = Command::new("ssh-add")
-        .env("SSH_AUTH_SOCK", &socket)
-        .args(["-q".as_ref(), home.path().join("mine").as_os_str()])
-        .status();
-    assert!(added.expect("ssh-add").success());
-    let ask = format!("perl -e '{ASK_AGENT}'");
-    for user in ["box", "root@box"] {
-        let own = home.mvm(["ssh", "-A", user, &ask]).env("SSH_AUTH_SOCK", &socket).run();
-        own.status(0).stdout("12 1\n");
-    }
-    let theirs =
-        openssh.command("ssh").env("SSH_AUTH_SOCK", &socket).args(["-A", "box", &ask]).output();
-    expect(&theirs.expect("ssh"), 0, "12 1\n");
-    // Not unless it is asked for, and to nobody else.
-    let line = "echo ${SSH_AUTH_SOCK-none}; ls /tmp | grep -c ^ssh-";
-    home.mvm(["ssh", "box", line]).env("SSH_AUTH_SOCK", &socket).run().stdout("none\n0\n");
-    let line = "stat -c '%a %u' $(dirname $SSH_AUTH_SOCK)";
-    let own = home.mvm(["ssh", "-A", "box", line]).env("SSH_AUTH_SOCK", &socket).run();
-    own.status(0).stdout("700 1000\n");
-    home.mvm(["ssh", "-A", "box", "true"]).env("SSH_AUTH_SOCK", "").run().status(255);
-    agent.kill().expect("end the agent");
-    agent.wait().expect("wait for the agent");
-    // It cannot do it any more.
-    let _ = fs::remove_file(&socket);
-}
-
-/// A server of the VM's own loopback, for one connection: it says back what it
-/// is told.
-const ECHO: &str = r#"use IO::Socket::INET; my $l = IO::Socket::INET->new(LocalAddr => "127.0.0.1",
-    LocalPort => 7000, Listen => 1, ReuseAddr => 1); print "ready\n"; STDOUT->flush;
-    my $c = $l->accept; while (sysread($c, my $b, 65536)) { syswrite($c, $b) }"#;
-
-fn forwards(openssh: &OpenSsh) {
-    let mut server = openssh
-        .command("ssh")
-        .args(["box", &format!("perl -e '{ECHO}'")])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("ssh");
-    let mut ready = [0; 6];
-    std::io::Read::read_exact(server.stdout.as_mut().expect("a pipe"), &mut ready).expect("ready");
-    let all = bytes(300_000);
-    expect(
-        &fed(openssh.command("ssh").args(["-W", "localhost:7000", "box"]), all.clone()),
-        0,
-        &all,
-    );
-    assert!(server.wait().expect("wait").success());
-    for nowhere in ["127.0.0.1:1", "10.0.2.2:80", "example.com:80"] {
-        let refused = openssh.run("ssh", ["-W", nowhere, "box"]);
-        assert_eq!(refused.status.code(), Some(STATUS_OF_NO_CONNECTION), "{nowhere}");
-    }
+/// Both sides agree on new keys after each MiB, in the middle of what they say.
+fn new_keys_all_the_time(openssh: &OpenSsh) {
+    let all = bytes(20 << 20);
+    let options = ["-o", "LogLevel=DEBUG1", "-o", "RekeyLimit=1M", "box", "cat"];
+    let output = fed(openssh.command("ssh").args(options), all.clone());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(output.stdout == all, "{} bytes came back: {said}", output.stdout.len());
+    let times = said.matches("SSH2_MSG_NEWKEYS received").count();
+    assert!(times >= 20, "{times} times: {said}");
 }
 
 /// However slow one side is, and however stuck one channel, what is beside it

@@ -12,11 +12,12 @@ use futures::stream;
 use mvm_proto::hello::{self, Nonce};
 use mvm_proto::mux::{self, Stream};
 use mvm_proto::{
-    Agent, Configured, Empty, Exit, InitConfig, Process, ShutdownRequest, SignalRequest,
-    StartFailure, Started, WaitRequest, create_agent,
+    Agent, Configured, Empty, Exit, InitConfig, MessageField, Process, ShutdownRequest,
+    SignalRequest, StartFailure, Started, WaitRequest, create_agent,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 use ttrpc::r#async::transport::Listener;
 use ttrpc::r#async::{Server, TtrpcContext};
 use ttrpc::{Code, Error, get_status};
@@ -121,7 +122,8 @@ async fn lie(channel: UnixStream, bytes: &[u8]) {
 }
 
 async fn serve(channel: UnixStream, case: String) {
-    let guest = Arc::new(Guest { case, streams: Mutex::default() });
+    let begun = Semaphore::new(0);
+    let guest = Arc::new(Guest { case, streams: Mutex::default(), begun });
     let mut incoming = mux::guest(channel);
     let mut servers = Vec::new();
     while let Some((id, stream)) = incoming.accept().await {
@@ -141,45 +143,39 @@ async fn serve(channel: UnixStream, case: String) {
 struct Guest {
     case: String,
     streams: Mutex<HashMap<u32, Stream>>,
+    /// Has a permit when the process has begun: who waits for its end may ask
+    /// before that.
+    begun: Semaphore,
 }
 
 #[async_trait]
 impl Agent for Guest {
-    async fn configure(&self, _: &TtrpcContext, _: InitConfig) -> ttrpc::Result<Configured> {
+    async fn configure(&self, _: &TtrpcContext, init: InitConfig) -> ttrpc::Result<Configured> {
         if self.case == LONG_ERROR {
             return Err(Error::RpcStatus(get_status(Code::INTERNAL, long_words())));
         }
+        let workload = match init.workload.into_option() {
+            Some(process) => MessageField::some(self.begin(process).await),
+            None => MessageField::none(),
+        };
         Ok(Configured {
             init_started_ms: u64::MAX,
             configured_ms: u64::MAX,
             kernel_release: long_words(),
+            workload,
             ..Configured::default()
         })
     }
 
     async fn start(&self, _: &TtrpcContext, process: Process) -> ttrpc::Result<Started> {
-        let mut started = Started { started_ms: u64::MAX, ..Started::default() };
-        if self.case == LONG_REFUSAL {
-            started.set_failure(StartFailure { message: long_words(), ..StartFailure::default() });
-            return Ok(started);
-        }
-        started.set_pid(u32::MAX);
-        if self.case == FLOOD {
-            for id in [process.stdout, process.stderr] {
-                let stream = self.streams.lock().unwrap().remove(&id).expect("a stream");
-                tokio::spawn(flood(stream));
-            }
-        }
-        Ok(started)
+        Ok(self.begin(process).await)
     }
 
     async fn wait(&self, _: &TtrpcContext, _: WaitRequest) -> ttrpc::Result<Exit> {
         if self.case == DEAF {
             std::future::pending::<()>().await;
         }
-        if self.case != FLOOD {
-            self.streams.lock().unwrap().clear();
-        }
+        let _ = self.begun.acquire().await;
         Ok(Exit { code: u32::MAX, signal: u32::MAX, oom_killed: true, ..Exit::default() })
     }
 
@@ -190,6 +186,36 @@ impl Agent for Guest {
     async fn shutdown(&self, _: &TtrpcContext, _: ShutdownRequest) -> ttrpc::Result<Empty> {
         // How long a guest may take that does not do it is no matter here.
         std::process::exit(0)
+    }
+}
+
+impl Guest {
+    async fn begin(&self, process: Process) -> Started {
+        let mut started = Started { started_ms: u64::MAX, ..Started::default() };
+        if self.case == LONG_REFUSAL {
+            started.set_failure(StartFailure { message: long_words(), ..StartFailure::default() });
+            return started;
+        }
+        started.set_pid(u32::MAX);
+        for id in [process.stdout, process.stderr] {
+            let stream = self.stream(id).await;
+            if self.case == FLOOD {
+                tokio::spawn(flood(stream));
+            }
+        }
+        self.begun.add_permits(1);
+        started
+    }
+
+    /// It may come right behind the request that names it.
+    async fn stream(&self, id: u32) -> Stream {
+        loop {
+            let stream = self.streams.lock().unwrap().remove(&id);
+            match stream {
+                Some(stream) => return stream,
+                None => tokio::task::yield_now().await,
+            }
+        }
     }
 }
 

@@ -41,6 +41,10 @@ impl Process {
         self.signal(Signal::STOP);
     }
 
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
     /// Most memory that it ever held.
     pub fn peak_kib(&self) -> u64 {
         self.field("status", "VmHWM:")

@@ -381,6 +381,13 @@ impl Output {
         self
     }
 
+    /// Exactly this.
+    #[track_caller]
+    pub fn stderr(&self, expected: impl AsRef<[u8]>) -> &Self {
+        self.equal("stderr", &self.stderr, expected.as_ref());
+        self
+    }
+
     /// mvm failed by itself and said so once: 125, one `error:` with this in
     /// it, nothing on stdout, no panic.
     #[track_caller]

@@ -16,7 +16,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::input::{Input, Inputs};
 use super::session::close;
@@ -28,6 +28,9 @@ pub const PROHIBITED: ChannelOpenFailure = ChannelOpenFailure::AdministrativelyP
 
 /// The loopback answers at once, or is too busy.
 const CONNECTING: Duration = Duration::from_secs(10);
+
+/// How long a stream may take what came for it before its channel was closed.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// The first port that is not root's alone.
 const UNPRIVILEGED: u32 = 1024;
@@ -195,7 +198,8 @@ where
     join(stream, channel, input).await;
 }
 
-/// Moves bytes both ways until both have ended, or the channel is closed.
+/// Moves bytes both ways until both have ended, or the channel is closed. Then
+/// what came before that still goes to the stream.
 async fn join<S>(stream: S, channel: WriteHalf, input: Arc<Input>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -219,10 +223,17 @@ where
         }
         let _ = channel.eof().await;
     };
-    tokio::select! {
-        _ = async { tokio::join!(inward, outward) } => {}
-        () = input.closed() => {}
-    }
+    let lingering = async {
+        input.closed().await;
+        sleep(LINGER).await;
+    };
+    let writing = async {
+        tokio::select! { () = inward => {} () = lingering => {} }
+    };
+    let reading = async {
+        tokio::select! { () = outward => {} () = input.closed() => {} }
+    };
+    tokio::join!(writing, reading);
     let _ = channel.close().await;
 }
 

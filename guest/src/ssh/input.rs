@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::ChannelId;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
 use super::limits;
@@ -32,7 +32,11 @@ const SHUT: u32 = 2;
 const PACE: Duration = Duration::from_millis(20);
 
 /// Data on its way into a channel.
-pub struct Input(watch::Sender<State>);
+pub struct Input {
+    state: watch::Sender<State>,
+    /// Its channel counts for as long as anyone takes what came.
+    _room: OwnedSemaphorePermit,
+}
 
 #[derive(Default)]
 struct State {
@@ -40,19 +44,19 @@ struct State {
     length: usize,
     /// No more will come.
     ended: bool,
-    /// The channel is closed.
+    /// The channel is closed: no more will come, and nothing goes back.
     closed: bool,
     /// Nobody takes any more.
     unread: bool,
 }
 
 impl Input {
-    fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(State::default())))
+    fn new(room: OwnedSemaphorePermit) -> Arc<Self> {
+        Arc::new(Self { state: watch::Sender::new(State::default()), _room: room })
     }
 
     pub fn push(&self, data: &[u8]) {
-        self.0.send_modify(|state| {
+        self.state.send_modify(|state| {
             if state.unread || state.ended || state.closed {
                 return;
             }
@@ -66,19 +70,17 @@ impl Input {
 
     /// No more will come.
     pub fn end(&self) {
-        self.0.send_modify(|state| state.ended = true);
+        self.state.send_modify(|state| state.ended = true);
     }
 
-    pub fn close(&self) {
-        self.0.send_modify(|state| {
-            state.closed = true;
-            state.drop_all();
-        });
+    /// What is there can be taken still.
+    fn close(&self) {
+        self.state.send_modify(|state| state.closed = true);
     }
 
     /// What is there and what comes is dropped.
     pub fn ignore(&self) {
-        self.0.send_modify(|state| {
+        self.state.send_modify(|state| {
             state.unread = true;
             state.drop_all();
         });
@@ -87,9 +89,9 @@ impl Input {
     /// The next bytes; `None` at the end.
     pub async fn next(&self) -> Option<Vec<u8>> {
         let ready = |state: &State| state.length > 0 || state.ended || state.closed;
-        let _ = self.0.subscribe().wait_for(ready).await;
+        let _ = self.state.subscribe().wait_for(ready).await;
         let mut piece = None;
-        self.0.send_modify(|state| {
+        self.state.send_modify(|state| {
             piece = state.pieces.pop_front();
             state.length -= piece.as_ref().map_or(0, Vec::len);
         });
@@ -98,14 +100,14 @@ impl Input {
 
     /// Returns when the channel is closed.
     pub async fn closed(&self) {
-        let _ = self.0.subscribe().wait_for(|state| state.closed).await;
+        let _ = self.state.subscribe().wait_for(|state| state.closed).await;
     }
 
     /// Keeps a client that may not go on from trickling fast.
     pub async fn pace(&self, received: usize) {
-        let length = self.0.borrow().length;
+        let length = self.state.borrow().length;
         let below = async |limit: usize| {
-            let _ = self.0.subscribe().wait_for(|state| state.length < limit).await;
+            let _ = self.state.subscribe().wait_for(|state| state.length < limit).await;
         };
         if length >= TOO_MUCH {
             below(TOO_MUCH).await;
@@ -123,17 +125,29 @@ impl State {
 }
 
 /// Every channel of a connection.
-#[derive(Clone, Default)]
-pub struct Inputs(Arc<Mutex<HashMap<ChannelId, Arc<Input>>>>);
+#[derive(Clone)]
+pub struct Inputs {
+    open: Arc<Mutex<HashMap<ChannelId, Arc<Input>>>>,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Inputs {
+    fn default() -> Self {
+        Self { open: Arc::default(), room: Arc::new(Semaphore::new(limits::CHANNELS)) }
+    }
+}
 
 impl Inputs {
     /// `None` if there are as many as there may be.
     pub fn open(&self, id: ChannelId) -> Option<Arc<Input>> {
         let mut all = self.lock();
-        if all.len() >= limits::CHANNELS {
-            return None;
+        if let Some(input) = all.get(&id) {
+            return Some(Arc::clone(input));
         }
-        Some(Arc::clone(all.entry(id).or_insert_with(Input::new)))
+        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        let input = Input::new(room);
+        all.insert(id, Arc::clone(&input));
+        Some(input)
     }
 
     pub fn get(&self, id: ChannelId) -> Option<Arc<Input>> {
@@ -152,12 +166,12 @@ impl Inputs {
 
     /// How far a window is opened now.
     pub fn target(&self) -> u32 {
-        let stuck = self.lock().values().any(|input| input.0.borrow().length >= ENOUGH);
+        let stuck = self.lock().values().any(|input| input.state.borrow().length >= ENOUGH);
         if stuck { SHUT } else { limits::WINDOW }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ChannelId, Arc<Input>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,7 +181,8 @@ mod tests {
 
     #[tokio::test]
     async fn data_comes_in_order_and_then_its_end() {
-        let input = Input::new();
+        let inputs = Inputs::default();
+        let input = inputs.open(id(1)).unwrap();
         input.push(b"one ");
         input.push(b"two");
         input.push(&vec![b'x'; PIECE]);
@@ -176,22 +191,29 @@ mod tests {
         assert_eq!(input.next().await.as_deref(), Some(&b"one two"[..]));
         assert_eq!(input.next().await.map(|piece| piece.len()), Some(PIECE));
         assert_eq!(input.next().await, None);
-        let input = Input::new();
+        // What came before a channel was closed is not lost, unless nobody wants it.
+        let input = inputs.open(id(2)).unwrap();
+        input.push(b"kept");
+        inputs.close(id(2));
+        input.push(b"after the end");
+        assert_eq!(input.next().await.as_deref(), Some(&b"kept"[..]));
+        assert_eq!(input.next().await, None);
+        let input = inputs.open(id(3)).unwrap();
         input.push(b"lost");
-        input.close();
+        inputs.close(id(3));
+        input.ignore();
         assert_eq!(input.next().await, None);
     }
 
     #[tokio::test]
     async fn who_is_not_read_is_held_back() {
         let inputs = Inputs::default();
-        let input = Input::new();
-        inputs.0.lock().unwrap().insert(serde_id(1), Arc::clone(&input));
+        let input = inputs.open(id(1)).unwrap();
         assert_eq!(inputs.target(), limits::WINDOW);
         input.push(&vec![0; ENOUGH]);
         assert_eq!(inputs.target(), SHUT);
         input.pace(SHUT as usize).await;
-        while input.0.borrow().length > 0 {
+        while input.state.borrow().length > 0 {
             input.next().await;
         }
         assert_eq!(inputs.target(), limits::WINDOW);
@@ -200,7 +222,22 @@ mod tests {
         assert_eq!(inputs.target(), limits::WINDOW);
     }
 
-    fn serde_id(number: u32) -> ChannelId {
+    #[test]
+    fn a_channel_counts_until_nobody_takes_from_it() {
+        let inputs = Inputs::default();
+        let number = |n: usize| id(u32::try_from(n).unwrap());
+        let mut all: Vec<_> =
+            (0..limits::CHANNELS).map(|n| inputs.open(number(n)).unwrap()).collect();
+        // The last one is found again.
+        assert!(inputs.open(number(limits::CHANNELS - 1)).is_some());
+        assert!(inputs.open(number(limits::CHANNELS)).is_none());
+        inputs.close(number(0));
+        assert!(inputs.open(number(limits::CHANNELS)).is_none());
+        drop(all.remove(0));
+        assert!(inputs.open(number(limits::CHANNELS)).is_some());
+    }
+
+    fn id(number: u32) -> ChannelId {
         use russh::keys::ssh_encoding::Decode;
         ChannelId::decode(&mut &number.to_be_bytes()[..]).unwrap()
     }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
-/// From the first byte to a key that is let in.
+/// From the start of a connection to a key that is let in.
 pub const AUTHENTICATION: Duration = Duration::from_secs(60);
 /// Wrong keys or users before the connection ends; OpenSSH's number.
 pub const ATTEMPTS: usize = 6;
@@ -37,9 +38,9 @@ pub const KEEPALIVE: Duration = Duration::from_secs(60);
 pub const KEEPALIVES: usize = 10;
 
 /// Returns when a client has had its time and has not shown a key.
-pub async fn authentication(mut done: watch::Receiver<bool>) {
+pub async fn authentication(mut done: watch::Receiver<bool>, deadline: Instant) {
     let waiting = done.wait_for(|done| *done);
-    if tokio::time::timeout(AUTHENTICATION, waiting).await.is_ok() {
+    if timeout_at(deadline, waiting).await.is_ok() {
         std::future::pending().await
     }
 }

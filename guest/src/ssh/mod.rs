@@ -14,6 +14,8 @@ mod modes;
 mod session;
 mod setup;
 mod spawn;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::io;
@@ -22,7 +24,7 @@ use std::sync::Arc;
 use russh::server::{Config, Msg, run_stream};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, kex, mac};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::reaper::Reaper;
 pub use session::Running;
@@ -41,12 +43,13 @@ where
     let config = Arc::new(config(&setup)?);
     let connection = connection::Connection::new(setup, reaper, running.clone());
     let authenticated = connection.authenticated();
-    let starting = timeout(limits::AUTHENTICATION, run_stream(config, stream, connection));
+    let deadline = Instant::now() + limits::AUTHENTICATION;
+    let starting = timeout_at(deadline, run_stream(config, stream, connection));
     let late = || io::Error::new(io::ErrorKind::TimedOut, "the client was too slow");
     let mut session = starting.await.map_err(|_| late())?.map_err(io_error)?;
     let served = tokio::select! {
         served = &mut session => served.map_err(io_error),
-        () = limits::authentication(authenticated) => Err(late()),
+        () = limits::authentication(authenticated, deadline) => Err(late()),
     };
     running.hang_up();
     served

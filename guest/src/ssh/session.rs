@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -14,7 +13,7 @@ use mvm_proto::{Process, StartFailureKind};
 use russh::Sig;
 use rustix::fs::Uid;
 use rustix::process::{Pid, Signal, WaitStatus, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::account::Account;
@@ -23,7 +22,7 @@ use super::spawn::{Ends, Screen, Spawned, spawn};
 use super::{Handle, Setup, WriteHalf, limits};
 use crate::lookup::Refusal;
 use crate::reaper::Reaper;
-use crate::streams::Ended;
+use crate::streams::{Ended, Output};
 
 /// Number of stderr among extended data (RFC 4254, section 5.2).
 const STDERR: u32 = 1;
@@ -222,6 +221,7 @@ async fn run(
         }
         // Its pipes or its terminal are closed with it, too.
         () = input.closed() => {
+            input.ignore();
             if running.with(|all| all.remove(&leader)) {
                 signal(leader, libc::SIGHUP);
             }
@@ -231,7 +231,11 @@ async fn run(
 
 async fn feed<W: AsyncWrite + Unpin>(input: Arc<Input>, mut pipe: W) {
     while let Some(bytes) = input.next().await {
-        if pipe.write_all(&bytes).await.is_err() {
+        let written = tokio::select! {
+            written = pipe.write_all(&bytes) => written.is_ok(),
+            () = input.closed() => false,
+        };
+        if !written {
             break;
         }
     }
@@ -239,19 +243,14 @@ async fn feed<W: AsyncWrite + Unpin>(input: Arc<Input>, mut pipe: W) {
     input.ignore();
 }
 
-/// Copies what a process writes, to the last byte: see `streams::copy_out`.
-async fn show<R>(mut pipe: R, channel: &WriteHalf, extended: Option<u32>, mut ended: Ended)
+/// Copies what a process writes, to its end.
+async fn show<R>(pipe: R, channel: &WriteHalf, extended: Option<u32>, ended: Ended)
 where
     R: AsyncRead + AsFd + Unpin,
 {
+    let mut output = Output::new(pipe, ended);
     let mut buffer = vec![0; limits::PACKET as usize];
-    loop {
-        let read = tokio::select! {
-            biased;
-            read = pipe.read(&mut buffer) => read,
-            _ = ended.wait_for(|ended| *ended) => read_now(&pipe, &mut buffer),
-        };
-        let Ok(length @ 1..) = read else { return };
+    while let Ok(length @ 1..) = output.read(&mut buffer).await {
         let bytes = buffer[..length].to_vec();
         let sent = match extended {
             None => channel.data_bytes(bytes).await,
@@ -261,10 +260,6 @@ where
             return;
         }
     }
-}
-
-fn read_now(pipe: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    Ok(rustix::io::retry_on_intr(|| rustix::io::read(&pipe, &mut *buffer))?)
 }
 
 /// How it ended.

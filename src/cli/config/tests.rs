@@ -49,6 +49,48 @@ fn every_key_is_a_flag_or_a_limit_and_is_documented() {
     }
 }
 
+/// Names of variables among what is quoted in a source file, but for its tests.
+fn variables_in(source: &str) -> impl Iterator<Item = &str> {
+    let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = source.lines().filter(|line| !line.contains("env!("));
+    let words = lines.flat_map(|line| line.split('"').skip(1).step_by(2));
+    words.filter(|word| {
+        let ours = ["MVM_", "DOCKER_", "REGISTRY_", "CONTAINERS_"];
+        word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+            && (ours.iter().any(|start| word.starts_with(start)) || word.ends_with("_PROXY"))
+    })
+}
+
+#[test]
+fn every_variable_is_documented() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut read = std::collections::BTreeSet::new();
+    let mut left = vec![root.join("src"), root.join("runner/src")];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path
+                .components()
+                .any(|part| ["tests", "tests.rs"].map(AsRef::as_ref).contains(&part.as_os_str()))
+        {
+            let source = fs::read_to_string(path).unwrap();
+            read.extend(variables_in(&source).map(str::to_owned));
+        }
+    }
+    // Of our own tests.
+    read.retain(|name| !name.starts_with("MVM_TEST_") && name != "MVM_BLESS");
+    let document = fs::read_to_string(root.join("docs/CONFIG.md")).unwrap();
+    let (_, table) = document.split_once("\n## Variables\n").unwrap();
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let documented: std::collections::BTreeSet<String> = cells
+        .flat_map(|cell| cell.split(", "))
+        .map(|name| name.trim_matches('`').to_owned())
+        .filter(|name| name != "NO_COLOR")
+        .collect();
+    assert_eq!(read, documented);
+}
+
 #[test]
 fn a_default_is_what_the_flag_says() {
     let create = Cli::command().find_subcommand("create").unwrap().clone();

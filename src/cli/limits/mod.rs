@@ -31,7 +31,7 @@ const MAX_PIDS: i64 = 1 << 22;
 /// Bytes of names and values together; the VM's record holds them.
 const MAX_LABELS: usize = 256 << 10;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Limits and surroundings")]
 pub struct LimitArgs {
     /// Processes and threads there can be, -1 for as many as fit

@@ -10,7 +10,7 @@ const OWN_KERNEL: &str = "a VM has a kernel of its own, which shares nothing wit
 const OWN_MEMORY: &str = "a VM has RAM of its own, and no swap";
 const OWN_CPUS: &str = "a VM has CPUs of its own";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RefusedArgs {
     #[arg(long, hide = true)]
     device_cgroup_rule: Option<String>,
