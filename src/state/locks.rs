@@ -58,11 +58,7 @@ impl Claim {
 
     /// Commits the record as it is now.
     pub fn save(&self) -> Result<()> {
-        let text = serde_json::to_vec_pretty(&self.record)
-            .map_err(|e| Failure::cannot("write a record", e))?;
-        let path = self.directory.join(RECORD);
-        replace_file_with(&path, &text, self.record.durability())
-            .map_err(|e| Failure::cannot(format!("write {}", path.display()), e))
+        write(&self.directory, &self.record)
     }
 
     /// The lock, for the monitor to inherit.
@@ -81,6 +77,15 @@ impl Claim {
     pub fn remove(self) -> Result<()> {
         VmStore::new(&self.record.dirs).remove_files(&self.record.id, Some(&self.record))
     }
+}
+
+/// Commits a VM's record. The caller holds the VM's lock.
+pub(super) fn write(directory: &Path, record: &Record) -> Result<()> {
+    let text =
+        serde_json::to_vec_pretty(record).map_err(|e| Failure::cannot("write a record", e))?;
+    let path = directory.join(RECORD);
+    replace_file_with(&path, &text, record.durability())
+        .map_err(|e| Failure::cannot(format!("write {}", path.display()), e))
 }
 
 pub(super) fn open_lock(directory: &Path) -> io::Result<File> {

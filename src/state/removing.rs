@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 
 use fs4::FileExt;
 
-use super::locks::{is_locked, open_present_lock, take};
+use super::locks::{is_locked, open_present_lock, take, write};
 use super::reading::RECORD;
 use super::{Found, Phase, Record, VmStore};
 use crate::error::{Failure, Result};
@@ -25,7 +25,10 @@ impl VmStore {
             Err(e) => return Err(self.unwritable(e)),
         };
         match take(&lock) {
-            true => self.remove_files(id, Some(&found.record)),
+            true => {
+                self.doom(id);
+                self.remove_files(id, Some(&found.record))
+            }
             false if !self.read(id).is_ok_and(|now| now.runs()) => {
                 Err(Failure::new(format!("VM {} is in use", found.record.name))
                     .hint("mvm cp, or another command, works in it; try again later"))
@@ -33,6 +36,18 @@ impl VmStore {
             false => Err(Failure::new(format!("VM {} is running", found.record.name))
                 .hint(format!("mvm rm -f {}", found.record.name))),
         }
+    }
+
+    /// Has a VM's record say that it is to vanish, so that what a kill leaves of
+    /// it is garbage. The caller holds its lock.
+    fn doom(&self, id: &str) {
+        let Ok(Found { mut record, .. }) = self.read(id) else { return };
+        if record.auto_remove && record.phase != Phase::Created {
+            return;
+        }
+        (record.auto_remove, record.phase) = (true, Phase::Exited);
+        // A disk that is full is no reason to keep it.
+        let _ = write(&self.dirs.vm(id), &record);
     }
 
     /// Made half and given up, or asked to vanish and its monitor died.
@@ -97,6 +112,23 @@ mod tests {
     use super::super::vms::tests::{record, store};
     use super::*;
     use crate::state::random_id;
+
+    #[test]
+    fn a_removal_that_was_cut_short_is_finished() {
+        for phase in [Phase::Exited, Phase::Created] {
+            let (_home, dirs, store) = store();
+            let mut made = store.create(record(&dirs, "web")).unwrap();
+            made.record.phase = phase;
+            made.save().unwrap();
+            let (id, directory) = (made.record.id.clone(), made.directory().to_owned());
+            drop(made);
+            assert_eq!(store.list().unwrap().len(), 1);
+            store.doom(&id);
+            store.forget_names(&id, "web");
+            assert!(store.list().unwrap().is_empty());
+            assert!(!directory.exists());
+        }
+    }
 
     #[test]
     fn leftovers_of_a_killed_maker_vanish() {
