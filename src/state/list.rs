@@ -195,7 +195,8 @@ fn unchanged<'a, 'b>(
     vms: impl Iterator<Item = (&'b String, &'b Known)>,
     up: bool,
 ) -> (Vec<Listed<'a>>, Vec<(&'b String, Option<&'b Entry<'a>>)>) {
-    let (mut all, mut others) = (Vec::new(), Vec::new());
+    let room = if up { 0 } else { vms.size_hint().0 };
+    let (mut all, mut others) = (Vec::with_capacity(room), Vec::new());
     for (id, known) in vms {
         let entry = index.entry(*known);
         match entry.filter(|entry| survey.is_enough(id, entry)) {

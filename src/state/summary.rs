@@ -167,7 +167,8 @@ impl<'de, T: Deserialize<'de> + Ord> Visitor<'de> for LabelsVisitor<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Labels<T>, A::Error> {
-        let mut labels = Vec::new();
+        // No size is believed that is not seen.
+        let mut labels = Vec::with_capacity(map.size_hint().unwrap_or(0).min(8));
         while let Some(label) = map.next_entry()? {
             labels.push(label);
         }

@@ -72,9 +72,7 @@ impl Output {
         };
         let titles = || named(heads.iter().map(|(_, title)| (*title).to_owned()).collect());
         match self {
-            Self::Table => {
-                Ok(table_for_people(header, &rows.iter().map(cells).collect::<Vec<_>>()))
-            }
+            Self::Table => Ok(table_for_people(header, rows.iter().map(cells))),
             Self::Whole => Ok(table(header, &rows.iter().map(cells).collect::<Vec<_>>())),
             Self::Json => json_lines(objects),
             Self::Lines(template) => {

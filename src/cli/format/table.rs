@@ -30,45 +30,80 @@ const CUT: [&str; 12] = [
 
 /// Columns as wide as their widest cell, three spaces apart, as Docker's.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    lay_out(header, rows, None, false)
+    lay_out(header, rows.iter(), None, false)
 }
 
 /// The same, for whoever is at stdout: cut to the width of a terminal, and with
 /// its colours.
-pub fn table_for_people(header: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table_for_people(
+    header: &[&str],
+    rows: impl IntoIterator<Item = impl AsRef<[String]>>,
+) -> String {
     let terminal = Term::stdout();
     let room = terminal.is_term().then(|| terminal.size_checked()).flatten();
     let room = room.map(|(_, columns)| usize::from(columns)).filter(|columns| *columns > 0);
     lay_out(header, rows, room, console::colors_enabled())
 }
 
-fn lay_out(header: &[&str], rows: &[Vec<String>], room: Option<usize>, coloured: bool) -> String {
-    let heads: Vec<usize> = header.iter().map(|head| width(head)).collect();
-    // Of all cells, row after row.
-    let own = rows.iter().flat_map(|row| {
-        (0..header.len()).map(|column| row.get(column).map_or(0, |cell| width(cell)))
-    });
-    let own: Vec<usize> = own.collect();
-    let own = || own.chunks(header.len().max(1));
-    let mut widths = heads.clone();
-    for row in own() {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(*cell);
+/// Cells of all rows, one text: of a thousand rows, each cell is gone before
+/// the next needs room.
+#[derive(Default)]
+struct Cells {
+    text: String,
+    /// Where each ends, and the columns it takes.
+    cells: Vec<(usize, usize)>,
+}
+
+impl Cells {
+    fn add(&mut self, cell: &str) {
+        self.text.push_str(cell);
+        self.cells.push((self.text.len(), width(cell)));
+    }
+
+    /// Rows of so many cells, each with the columns it takes.
+    fn rows(&self, columns: usize) -> impl Iterator<Item = impl Iterator<Item = (&str, usize)>> {
+        let mut begin = 0;
+        self.cells.chunks(columns.max(1)).map(move |row| {
+            let mut from = begin;
+            begin = row.last().map_or(begin, |(end, _)| *end);
+            row.iter().map(move |(end, width)| {
+                let cell = &self.text[from..*end];
+                from = *end;
+                (cell, *width)
+            })
+        })
+    }
+}
+
+fn lay_out(
+    header: &[&str],
+    rows: impl IntoIterator<Item = impl AsRef<[String]>>,
+    room: Option<usize>,
+    coloured: bool,
+) -> String {
+    let mut all = Cells::default();
+    header.iter().for_each(|head| all.add(head));
+    for row in rows {
+        let row = row.as_ref();
+        (0..header.len()).for_each(|at| all.add(row.get(at).map_or("", String::as_str)));
+    }
+    let mut widths = vec![0; header.len()];
+    for row in all.rows(header.len()) {
+        for (width, (_, cell)) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell);
         }
     }
     if let Some(room) = room {
         fit(header, &mut widths, room);
     }
-    let mut text = String::with_capacity((rows.len() + 1) * (widths.iter().sum::<usize>() + 16));
-    let head = header.iter().copied().zip(heads);
-    add_line(&mut text, head.zip(&widths).map(|(cell, width)| (cell, *width, None)));
-    for (row, own) in rows.iter().zip(own()) {
-        let cells =
-            row.iter().map(String::as_str).zip(own.iter().copied()).zip(&widths).zip(header);
+    let line = widths.iter().sum::<usize>() + GAP.len() * widths.len();
+    let mut text = String::with_capacity(all.cells.len() / header.len().max(1) * line);
+    for (at, row) in all.rows(header.len()).enumerate() {
+        let cells = row.zip(&widths).zip(header);
         add_line(
             &mut text,
             cells.map(|((cell, width), head)| {
-                (cell, *width, tone(head, cell.0).filter(|_| coloured))
+                (cell, *width, tone(head, cell.0).filter(|_| coloured && at > 0))
             }),
         );
     }
@@ -173,7 +208,7 @@ mod tests {
         let rows = rows(&[&["日本", "x"], &["abc", "y"]]);
         assert_eq!(table(&["N", "M"], &rows), "N      M\n日本   x\nabc    y\n");
         assert_eq!(cut("日本語", 4), "日…");
-        assert_eq!(lay_out(&["N"], &[vec!["日本".into()]], Some(4), false), "N\n日本\n");
+        assert_eq!(lay_out(&["N"], [vec!["日本".into()]], Some(4), false), "N\n日本\n");
     }
 
     #[test]
@@ -188,26 +223,28 @@ mod tests {
             "web",
         ]]);
         let width = |room: usize| {
-            let text = lay_out(&header, &rows, Some(room), false);
+            let text = lay_out(&header, rows.iter(), Some(room), false);
             text.lines().map(UnicodeWidthStr::width).max().unwrap()
         };
         let whole = table(&header, &rows);
-        assert_eq!(lay_out(&header, &rows, Some(100), false), whole);
+        assert_eq!(lay_out(&header, rows.iter(), Some(100), false), whole);
         for room in [80, 70, 60] {
             assert!(width(room) <= room, "{room}: {}", width(room));
         }
         // IDs and names are what commands take.
-        let narrow = lay_out(&header, &rows, Some(20), false);
+        let narrow = lay_out(&header, rows.iter(), Some(20), false);
         assert!(narrow.contains(id) && narrow.contains("web"), "{narrow}");
-        assert!(lay_out(&header, &rows, Some(78), false).contains("registry.example/team/app:1"));
-        assert!(lay_out(&header, &[], Some(1), false).ends_with("NAMES\n"));
+        assert!(
+            lay_out(&header, rows.iter(), Some(78), false).contains("registry.example/team/app:1")
+        );
+        assert!(lay_out(&header, Vec::<Vec<String>>::new(), Some(1), false).ends_with("NAMES\n"));
     }
 
     #[test]
     fn colour_changes_no_width() {
         let rows = rows(&[&["web", "Up 1 second"], &["x", "Dead"]]);
-        let plain = lay_out(&["NAMES", "STATUS"], &rows, None, false);
-        let coloured = lay_out(&["NAMES", "STATUS"], &rows, None, true);
+        let plain = lay_out(&["NAMES", "STATUS"], rows.iter(), None, false);
+        let coloured = lay_out(&["NAMES", "STATUS"], rows.iter(), None, true);
         assert_eq!(console::strip_ansi_codes(&coloured), plain);
     }
 }
