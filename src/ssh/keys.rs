@@ -12,8 +12,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PublicKey};
 
 use crate::error::{Failure, Result};
-use crate::state::replace_file_with;
-use crate::state::{Durability, make_private_dir};
+use crate::state::{Durability, ignore_missing, make_private_dir, replace_file_with};
 use crate::sys;
 
 const DIRECTORY: &str = "ssh";
@@ -126,13 +125,6 @@ fn publish(new: &Path, path: &Path) -> io::Result<()> {
             // Half of one.
             None => fs::rename(new, path),
         },
-        other => other,
-    }
-}
-
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
     }
 }

@@ -3,7 +3,7 @@
 //! renamed, and the directory synced.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use crate::sys;
@@ -53,6 +53,14 @@ fn write(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
 /// Makes a directory and its parents, for its owner only.
 pub fn make_private_dir(path: &Path) -> io::Result<()> {
     sys::create_private_dir_all(path)
+}
+
+/// That a file to be taken away is not there is no error.
+pub fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod survey;
 mod vms;
 
 pub use dirs::Dirs;
-pub use file::{Durability, make_private_dir, replace_file, replace_file_with};
+pub use file::{Durability, ignore_missing, make_private_dir, replace_file, replace_file_with};
 pub use locks::Claim;
 pub use names::{random_id, random_name, validate_name};
 pub use pins::Pin;

@@ -9,7 +9,7 @@ use fs4::FileExt;
 
 use super::locks::{is_locked, open_present_lock, take, write};
 use super::reading::RECORD;
-use super::{Found, Phase, Record, VmStore};
+use super::{Found, Phase, Record, VmStore, ignore_missing};
 use crate::error::{Failure, Result};
 
 impl VmStore {
@@ -97,13 +97,6 @@ impl VmStore {
     /// An empty record is what a power cut may leave of one that was not synced.
     pub(super) fn has_record(&self, id: &str) -> bool {
         fs::metadata(self.dirs.vm(id).join(RECORD)).is_ok_and(|record| record.len() > 0)
-    }
-}
-
-pub(super) fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
     }
 }
 

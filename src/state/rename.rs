@@ -10,9 +10,8 @@ use std::path::PathBuf;
 
 use super::list::Row;
 use super::reading::read_small;
-use super::removing::ignore_missing;
 use super::vms::{is_id, name_in_use};
-use super::{Dirs, Found, VmStore, replace_file_with, validate_name};
+use super::{Dirs, Found, VmStore, ignore_missing, replace_file_with, validate_name};
 use crate::error::{Failure, Result};
 
 impl VmStore {
